@@ -1,0 +1,1 @@
+"""Tunebook: the lab notebook for fine-tuned language models."""

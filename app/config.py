@@ -1,0 +1,77 @@
+"""Settings, read once from the environment (prefix TUNEBOOK_) or a `.env` file. Imported everywhere."""
+
+import os
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting; the README's table is tested against these fields."""
+
+    model_config = SettingsConfigDict(env_prefix="TUNEBOOK_", env_file=".env", extra="ignore")
+
+    data: Path = Field(Path("data"), description="folder for the database, uploads, runs and the queue")
+    host: str = Field("127.0.0.1", description="address the web server listens on")
+    port: int = Field(8000, description="port of the web server")
+    database_url: str = Field("", description="PostgreSQL address; empty: SQLite in the data folder")
+    broker_url: str = Field("", description="Redis address; empty: a queue of files in the data folder")
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(
+        ["127.0.0.1", "localhost", "[::1]"], description="host names a browser may use, comma separated"
+    )
+    model_dirs: Annotated[list[Path], NoDecode] = Field(
+        [], description=f"folders that hold Hugging Face models, separated by '{os.pathsep}'"
+    )
+    trainer_python: str = Field(
+        sys.executable, description="Python that runs training (the one with PyTorch)"
+    )
+    local_slots: int = Field(1, ge=1, le=64, description="runs that train on this machine at the same time")
+    threads: int = Field(0, ge=0, description="CPU threads for one run; 0: all cores shared by the slots")
+    max_upload_bytes: int = Field(2 * 1024**3, ge=1024, description="largest upload, in bytes")
+    run_deadline_hours: float = Field(24, gt=0, description="a run's process is ended after this time")
+    look_seconds: float = Field(1.0, gt=0, description="time between two looks of the sweep at what is due")
+    log_level: str = Field("INFO", description="log level: DEBUG, INFO, WARNING or ERROR")
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("model_dirs", mode="before")
+    @classmethod
+    def _split_paths(cls, value: object) -> object:
+        return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
+
+    @property
+    def folder(self) -> Path:
+        """The data folder, absolute."""
+        return self.data.expanduser().resolve()
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy address of the database in use."""
+        if not self.database_url:
+            return f"sqlite:///{self.folder / 'tunebook.db'}"
+        return self.database_url.replace("postgres://", "postgresql://", 1).replace(
+            "postgresql://", "postgresql+psycopg://", 1
+        )
+
+    @property
+    def cores(self) -> int:
+        """CPU cores this process may use."""
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    @property
+    def threads_per_run(self) -> int:
+        """CPU threads that one training process gets."""
+        return self.threads or max(1, self.cores // self.local_slots)
+
+
+@lru_cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings()

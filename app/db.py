@@ -1,0 +1,79 @@
+"""Database engines and sessions. SQLite gets WAL, foreign keys and BEGIN IMMEDIATE for writers; PostgreSQL
+is used as it is. Sessions come from the web dependency and from workers/task.py, which alone commit.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlmodel import Session
+
+from app.config import settings
+
+
+def make_engine(url: str, write: bool) -> Engine:
+    """An engine for `url`; on SQLite a writing engine takes the write lock when a transaction begins,
+    so that read-modify-write transactions of several processes cannot lose updates."""
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _set_pragmas(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "busy_timeout=30000",
+            "foreign_keys=ON",
+            "cache_size=-16000",
+            "temp_store=FILE",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+@lru_cache
+def engine(write: bool = True) -> Engine:
+    """The engine of this process. On PostgreSQL readers and writers share one."""
+    settings().folder.mkdir(parents=True, exist_ok=True)
+    url = settings().database
+    return make_engine(url, write) if write or url.startswith("sqlite") else engine(True)
+
+
+def new_session(write: bool = True) -> Session:
+    """A session that the caller closes; objects stay readable after a commit."""
+    return Session(engine(write), expire_on_commit=False)
+
+
+@contextmanager
+def session_scope(write: bool = True) -> Iterator[Session]:
+    """A session that commits at the end and rolls back on any error: for workers and the command line."""
+    with new_session(write) as session:
+        try:
+            yield session
+            session.commit()
+        except BaseException:
+            session.rollback()
+            raise
+
+
+def dispose() -> None:
+    """Closes all connections (after a fork, and in tests that change the settings)."""
+    for write in (True, False):
+        engine(write).dispose(close=False)
+    engine.cache_clear()
+
+
+def is_sqlite(session: Session) -> bool:
+    """Whether this session talks to SQLite."""
+    return session.get_bind().dialect.name == "sqlite"

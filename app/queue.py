@@ -1,0 +1,80 @@
+"""The way from the web to the workers: a message is only a nudge with a row's id, sent after the commit.
+
+Rows are the truth (their state and due time), so a lost message costs a second, not a run: see
+workers/sweep.py. `app` never imports `workers`; it names tasks.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import kombu.exceptions
+from celery import Celery
+from sqlalchemy import event
+from sqlmodel import Session
+
+from app.config import settings
+from app.log import log
+
+CHECK_DATASET = "datasets.check"
+ADVANCE_RUN = "runs.advance"
+SWEEP = "sweep.look"
+
+
+def broker_options() -> dict[str, Any]:
+    """Celery settings for both shapes: files on a laptop, Redis on a server."""
+    if settings().broker_url:
+        return {
+            "broker_url": settings().broker_url,
+            "broker_transport_options": {
+                "visibility_timeout": 300,
+                "unacked_restore_throttle": 1,
+                "unacked_restore_interval": 2,
+                "socket_timeout": 10,
+            },
+        }
+    folder = settings().folder / "queue"
+    for name in ("messages", "processed", "control"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    return {
+        "broker_url": "filesystem://",
+        "broker_transport_options": {
+            "data_folder_in": str(folder / "messages"),
+            "data_folder_out": str(folder / "messages"),
+            "processed_folder": str(folder / "processed"),
+            "control_folder": str(folder / "control"),
+            "store_processed": False,
+            "polling_interval": 0.05,
+        },
+    }
+
+
+@lru_cache
+def producer() -> Celery:
+    """The Celery application that only sends. The worker's own is in workers/celery_app.py."""
+    celery = Celery("tunebook", set_as_current=False)
+    celery.conf.update(task_ignore_result=True, broker_connection_retry_on_startup=True, **broker_options())
+    return celery
+
+
+def enqueue(session: Session, task: str, row_id: int) -> None:
+    """Asks for `task` on the row `row_id` once this session has committed; dropped on rollback."""
+    session.info.setdefault("outbox", []).append((task, row_id))
+
+
+def send(task: str, *arguments: int) -> None:
+    """Sends now. A broker that does not answer is only logged: the sweep nudges again."""
+    try:
+        producer().send_task(task, args=arguments, retry=False, expires=60)
+    except (kombu.exceptions.KombuError, OSError) as error:
+        log.warning("queue did not take %s%s: %s", task, arguments, error)
+
+
+@event.listens_for(Session, "after_commit")
+def _send_outbox(session: Session) -> None:
+    for task, row_id in dict.fromkeys(session.info.pop("outbox", [])):
+        send(task, row_id)
+
+
+@event.listens_for(Session, "after_rollback")
+def _drop_outbox(session: Session) -> None:
+    session.info.pop("outbox", None)

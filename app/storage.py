@@ -1,0 +1,42 @@
+"""Where files lie below the data folder. Every path is made here from row ids, never from a user's file name."""
+
+import os
+import shutil
+from pathlib import Path
+
+from app.config import settings
+
+
+def incoming_file(key: str) -> Path:
+    """A fresh path for an upload in progress; `key` is random and ours."""
+    folder = settings().folder / "incoming"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / key
+
+
+def dataset_file(dataset_id: int) -> Path:
+    """The stored bytes of a dataset, as uploaded."""
+    folder = settings().folder / "datasets"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / str(dataset_id)
+
+
+def run_folder(run_id: int) -> Path:
+    """A run's bundle: what went to the trainer, and `out/` with what came back."""
+    return settings().folder / "runs" / str(run_id)
+
+
+def keep(temporary: Path, final: Path) -> None:
+    """Moves a finished file into place so that it is either wholly there or not at all."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    final.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(temporary, final)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder that may be gone already."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
