@@ -1,0 +1,37 @@
+"""Every database table, one file each. Importing this package registers them all (migrations, tests)."""
+
+from app.tables.dataset import Dataset, DatasetState
+from app.tables.evaluation import Evaluation
+from app.tables.experiment import Experiment
+from app.tables.item import Item
+from app.tables.member import Member, Project
+from app.tables.prediction import Prediction
+from app.tables.run import ACTIVE, FINAL, Run, RunState
+from app.tables.run_metric import RunMetric
+from app.tables.scoring import Reading, Score, Scoring
+from app.tables.slot import Slot
+from app.tables.split import Split
+from app.tables.token import Token, TokenKind
+
+__all__ = [
+    "ACTIVE",
+    "FINAL",
+    "Dataset",
+    "DatasetState",
+    "Evaluation",
+    "Experiment",
+    "Item",
+    "Member",
+    "Prediction",
+    "Project",
+    "Reading",
+    "Run",
+    "RunMetric",
+    "RunState",
+    "Score",
+    "Scoring",
+    "Slot",
+    "Split",
+    "Token",
+    "TokenKind",
+]

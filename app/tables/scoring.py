@@ -1,0 +1,38 @@
+"""Evaluations read under answer rules, and the scores of that reading."""
+
+from typing import Any
+
+from sqlmodel import Field, SQLModel
+
+from app.tables._base import Json, Owned
+
+
+class Scoring(Owned, table=True):
+    """Append-only: new rules make a new scoring; exports and comparisons name theirs."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    evaluation_id: int = Field(foreign_key="evaluation.id", index=True)
+    rules: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+
+
+class Reading(SQLModel, table=True):
+    """One answer as read under the scoring's rules, and whether it is right."""
+
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    scoring_id: int = Field(foreign_key="scoring.id", primary_key=True)
+    number: int = Field(primary_key=True)
+    answer_read: str | None = None
+    correct: bool
+
+
+class Score(SQLModel, table=True):
+    """One metric of one scoring with its 95 % interval."""
+
+    scoring_id: int = Field(foreign_key="scoring.id", primary_key=True)
+    name: str = Field(max_length=40, primary_key=True, index=True)
+    value: float | None = Field(default=None, index=True)
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    detail: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
