@@ -1,0 +1,1 @@
+"""The lab: members, projects, and how one signs in."""

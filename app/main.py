@@ -1,0 +1,40 @@
+"""The web application: create_app() joins the features' routes, the security layer and the error pages."""
+
+from importlib import import_module
+
+from fastapi import Depends, FastAPI
+from starlette.staticfiles import StaticFiles
+
+from app.assets import STATIC
+from app.log import set_up_logging
+from app.web import sign_in
+from app.web.errors import add_error_handlers
+from app.web.security import Security
+from app.web.session import gate
+
+# The features in the order of the house: what has pages, and what has JSON.
+PAGES = ("home", "lab", "datasets", "catalog", "runs", "evaluations", "experiments", "comparisons")
+API = ("datasets", "catalog", "runs", "evaluations", "experiments", "comparisons")
+
+
+def create_app() -> FastAPI:
+    """The whole application. Every route is closed by the root dependency unless listed as open."""
+    set_up_logging()
+    app = FastAPI(
+        title="Tunebook",
+        version="1",
+        description="The lab notebook for fine-tuned language models.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(gate)],
+    )
+    app.include_router(sign_in.router, include_in_schema=False)
+    for noun in PAGES:
+        app.include_router(import_module(f"app.{noun}.routes").router, include_in_schema=False)
+    for noun in API:
+        app.include_router(import_module(f"app.{noun}.api").router, prefix="/api/v1", tags=[noun])
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    add_error_handlers(app)
+    app.add_middleware(Security)
+    return app

@@ -1,0 +1,80 @@
+"""One place that turns errors into answers: problem JSON for the API, a page for browsers."""
+
+import secrets
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from app.errors import NotFound, SignInNeeded, TunebookError
+from app.log import log
+from app.web.pages import page
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Installs the handlers on the application."""
+    app.add_exception_handler(TunebookError, _expected)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def answer(request: Request, error: TunebookError, request_id: str = "") -> Response:
+    """An error as problem JSON (RFC 9457) under /api, else as a page."""
+    if request.url.path.startswith("/api/"):
+        body = {
+            "type": "about:blank",
+            "title": error.title,
+            "status": error.status,
+            "detail": error.message,
+            "hint": error.hint,
+            "fields": error.fields,
+        }
+        headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+        return JSONResponse(body, error.status, headers, media_type="application/problem+json")
+    template = "sign_in/page.html" if isinstance(error, SignInNeeded) else "error.html"
+    return page(
+        request,
+        template,
+        error.title,
+        status=error.status,
+        title=error.title,
+        message=error.message,
+        hint=error.hint,
+        request_id=request_id,
+    )
+
+
+async def _expected(request: Request, error: Any) -> Response:
+    return answer(request, error)
+
+
+async def _invalid_request(request: Request, error: Any) -> Response:
+    fields = {
+        ".".join(str(part) for part in problem["loc"][1:]): problem["msg"] for problem in error.errors()
+    }
+    where = ", ".join(f"{name or 'the request'}: {message}" for name, message in fields.items())
+    problem = TunebookError(
+        f"The request cannot be read ({where}).", "See /api/docs for what is expected.", fields
+    )
+    problem.status, problem.title = 422, "That cannot be used as it is"
+    return answer(request, problem)
+
+
+async def _http(request: Request, error: Any) -> Response:
+    if error.status_code == 404:
+        return answer(
+            request, NotFound("There is nothing at this address.", "Start from the list on the left.")
+        )
+    problem = TunebookError(f"The server answered: {error.detail}.", "")
+    problem.status = error.status_code
+    return answer(request, problem)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    request_id = secrets.token_hex(4)
+    log.error("request %s failed: %s %s", request_id, request.method, request.url.path, exc_info=error)
+    hint = f"Nothing you entered is lost on the server. The log has the details under {request_id}."
+    return answer(request, TunebookError("Tunebook met a fault of its own.", hint), request_id)
