@@ -1,0 +1,93 @@
+"""What the choice of hyperparameters depends on, and each model's answer to it: suggestions, estimates, problems."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from app import baselines
+from app.catalog.models import Model, trainer
+from app.config import settings
+from app.errors import Invalid
+from app.hyperparameters import Hyperparameter
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """A split as the models see it. Tokens are estimates."""
+
+    task: str
+    labels: tuple[str, ...]
+    train_items: int
+    validation_items: int
+    test_items: int
+    mean_tokens: float
+    max_tokens: int
+    mean_characters: float
+    groups: dict[str, int] = field(default_factory=dict)
+
+
+def hyperparameters(model: Model) -> tuple[Hyperparameter, ...]:
+    """Every hyperparameter of the model, in the order of the forms."""
+    if model.kind == "baseline":
+        kind = baselines.load(model.id.partition("/")[2])
+        return tuple(Hyperparameter(**field) for field in kind.hyperparameters)
+    return trainer().hyperparameters(model.id)
+
+
+def suggest(model: Model, facts: DataFacts) -> dict[str, Any]:
+    """A sensible value for every hyperparameter on this data."""
+    if model.kind == "baseline":
+        return {field.name: field.default for field in hyperparameters(model)}
+    return trainer().suggest(model.id, asdict(facts))
+
+
+def presets(model: Model) -> dict[str, dict[str, Any]]:
+    """Named sets of values, for example {"LoRA r 8, alpha 32": {...}}."""
+    return {} if model.kind == "baseline" else trainer().presets(model.id)
+
+
+def estimate(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> dict[str, Any]:
+    """{"tokens": int or None, "seconds": float or None, "microdollars": int} for one seed."""
+    cores = settings().threads_per_run
+    if model.kind == "baseline":
+        kind = baselines.load(model.id.partition("/")[2])
+        seconds = kind.estimate(facts.train_items, facts.mean_characters, cores)
+        return {"tokens": None, "seconds": seconds, "microdollars": 0}
+    guess = trainer().estimate(model.id, asdict(facts), dict(values), cores)
+    return {"tokens": guess["tokens"], "seconds": guess["seconds"], "microdollars": 0}
+
+
+def problems(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> list[str]:
+    """What would go wrong, as sentences; empty when the model can be launched."""
+    if model.unavailable:
+        return [f"{model.label} cannot run here: {model.unavailable}."]
+    if model.kind == "baseline":
+        kind = baselines.load(model.id.partition("/")[2])
+        if facts.task not in kind.tasks:
+            return [f"{model.label} does not do the task {facts.task!r}; it does {', '.join(kind.tasks)}."]
+        return []
+    return trainer().problems(model.id, asdict(facts), dict(values))
+
+
+def parse_values(model: Model, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person set, checked and converted; empty texts count as not set.
+
+    Raises Invalid with one message per hyperparameter that is unknown or out of range.
+    """
+    known = {field.name: field for field in hyperparameters(model)}
+    values, wrong = {}, {}
+    for name, raw in asked.items():
+        if name not in known:
+            wrong[name] = f"{model.label} has no hyperparameter {name!r}; it has {', '.join(known) or 'none'}"
+            continue
+        if raw is None or (isinstance(raw, str) and not raw.strip()):
+            continue
+        try:
+            values[name] = known[name].parse(raw)
+        except ValueError as error:
+            wrong[name] = str(error)
+    if wrong:
+        raise Invalid(
+            f"{model.label}: " + "; ".join(wrong.values()) + ".", "Change the values named above.", wrong
+        )
+    return values

@@ -1,0 +1,179 @@
+"""The list of models for the launch grid, and how a model's name is found. Called by launch, pages and the API."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app import baselines
+from app.config import settings
+from app.errors import Invalid
+from app.registry import load_kinds
+
+
+@dataclass(frozen=True)
+class Model:
+    """What one must know before choosing a model."""
+
+    id: str
+    group: str
+    label: str
+    description: str
+    kind: str
+    size: str = ""
+    context: str = ""
+    price: str = "$0.00"
+    needs: str = ""
+    disclosed: str = "every hyperparameter shown"
+    weights: str = "weights stay here"
+    ends_on: str = ""
+    seed_matters: bool = True
+    path: str = ""
+    # Why it cannot be launched here; empty when it can.
+    unavailable: str = ""
+
+
+STARTERS = {
+    "starter/tiny": ("Starter, 0.85 M", "0.85 M parameters"),
+    "starter/small": ("Starter, 1.9 M", "1.9 M parameters"),
+}
+
+
+def trainer() -> Any:
+    """The built-in trainer."""
+    return load_kinds("app.trainers", "TRAINER")["builtin"]
+
+
+def all_models() -> list[Model]:
+    """Every model that stands on the grid without being typed, in the grid's order."""
+    return [*_baselines(), *_starters(), *_folders()]
+
+
+def find_model(model_id: str) -> Model:
+    """The model named `model_id`; raises Invalid that says which names there are."""
+    for model in all_models():
+        if model.id == model_id:
+            return model
+    if model_id.startswith("hf/") and len(model_id) > 3:
+        return _hugging_face(model_id[3:])
+    raise Invalid(
+        f"There is no model {model_id!r}.",
+        "See /models for the names; a Hugging Face model is written hf/<name or folder>.",
+        {"model": f"unknown model {model_id!r}"},
+    )
+
+
+def _baselines() -> list[Model]:
+    models = []
+    for name in baselines.names():
+        kind = baselines.load(name)
+        models.append(
+            Model(
+                f"baseline/{name}",
+                "Baselines",
+                kind.label,
+                kind.description,
+                "baseline",
+                size="no weights",
+                context="any length",
+                seed_matters=kind.seed_matters,
+                weights="refitted in seconds from the bundle",
+            )
+        )
+    return models
+
+
+def _starters() -> list[Model]:
+    missing = _training_missing()
+    return [
+        Model(
+            model_id,
+            "Local",
+            label,
+            "trained from scratch on your train split: a demonstration, not a language model",
+            "starter",
+            size=size,
+            context="512 tokens",
+            needs="no GPU",
+            unavailable=missing,
+        )
+        for model_id, (label, size) in STARTERS.items()
+    ]
+
+
+def _folders() -> list[Model]:
+    models = []
+    for root in settings().model_dirs:
+        if root.is_dir():
+            for folder in sorted(root.iterdir()):
+                if (folder / "config.json").is_file():
+                    models.append(_from_folder(folder, f"hf/{folder.name}"))
+    return models
+
+
+def _from_folder(folder: Path, model_id: str) -> Model:
+    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    unavailable = _training_missing()
+    if not weights:
+        unavailable = (
+            "the folder holds no .safetensors file; other weight formats can run code and are refused"
+        )
+    return Model(
+        model_id,
+        "Local",
+        folder.name,
+        "Hugging Face folder; LoRA or full, on this machine",
+        "hf",
+        size=f"{weights / 1e6:,.1f} MB" if weights else "no weights",
+        needs="a GPU for billions of parameters",
+        path=str(folder.resolve()),
+        unavailable=unavailable,
+    )
+
+
+def _hugging_face(name: str) -> Model:
+    if name.startswith(("/", "~", ".")) or "\\" in name or "\0" in name:
+        return _from_folder(_allowed_folder(name), f"hf/{name}")
+    if not all(part and part.strip(".") for part in name.split("/")) or name.count("/") > 1:
+        raise Invalid(
+            f"{name!r} is not the name of a Hugging Face model.",
+            "Write it as owner/name, or give a folder below TUNEBOOK_MODEL_DIRS.",
+            {"model": "not a model's name"},
+        )
+    return Model(
+        f"hf/{name}",
+        "Local",
+        name,
+        "from the Hugging Face Hub or its cache; LoRA or full, on this machine",
+        "hf",
+        size="see its card",
+        needs="the network, once, to fetch it",
+        path=name,
+        unavailable=_training_missing(),
+    )
+
+
+def _allowed_folder(name: str) -> Path:
+    folder = Path(name).expanduser().resolve()
+    roots = [root.expanduser().resolve() for root in settings().model_dirs]
+    if not any(folder.is_relative_to(root) and folder != root for root in roots):
+        raise Invalid(
+            f"The folder {name!r} is not below TUNEBOOK_MODEL_DIRS.",
+            "Start Tunebook with TUNEBOOK_MODEL_DIRS set to the folder that holds your models.",
+            {"model": "folder not allowed"},
+        )
+    if not (folder / "config.json").is_file():
+        raise Invalid(
+            f"The folder {name!r} holds no config.json.",
+            "Give the folder of one Hugging Face model: config.json, tokenizer.json, *.safetensors.",
+            {"model": "not a model folder"},
+        )
+    return folder
+
+
+def _training_missing() -> str:
+    """Why nothing can be trained here, or "". Looks at the files of the trainer's Python, imports nothing."""
+    python = Path(settings().trainer_python)
+    folders = [python.parent.parent / "lib", python.resolve().parent.parent / "lib"]
+    if any(next(folder.glob("python3*/site-packages/torch/__init__.py"), None) for folder in folders):
+        return ""
+    return "needs PyTorch: run `make up` without TRAIN=0"

@@ -1,0 +1,1 @@
+"""Runs: one model, one seed, one dataset; train, predict, score."""

@@ -1,0 +1,72 @@
+"""Writes a run's bundle: the folder that a training process needs, and that a reader of the paper downloads.
+
+Called by workers/runs.py. The folder appears whole or not at all, and is the same byte for byte for the same
+run, wherever it is written.
+"""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from app.datasets.items import StoredItem
+from app.storage import remove
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CODE = {"training": ROOT / "workers" / "training", "baselines": ROOT / "app" / "baselines"}
+# What the process leaves in out/ that a reader does not need.
+PRIVATE = ("checkpoints", "lock", "process.json", "console.txt")
+
+
+def write_bundle(
+    folder: Path, files: Mapping[str, str], code: Iterable[str], parts: Mapping[str, Iterable[StoredItem]]
+) -> None:
+    """Writes `files` (name -> text), the code packages named in `code`, and one JSON Lines file per part."""
+    fresh = folder.with_name(folder.name + ".new")
+    remove(fresh)
+    fresh.mkdir(parents=True)
+    for name, text in files.items():
+        (fresh / name).write_text(text, encoding="utf-8")
+    for package in code:
+        shutil.copytree(
+            CODE[package], fresh / "code" / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+        )
+    for part, items in parts.items():
+        with (fresh / f"{part}.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(_row(part, item), ensure_ascii=False) + "\n" for item in items)
+    (fresh / "out").mkdir()
+    remove(folder)
+    fresh.rename(folder)
+
+
+def _row(part: str, item: StoredItem) -> dict[str, Any]:
+    row: dict[str, Any] = {"item": item.item_id, "number": item.number, "line": item.line}
+    if part == "test":
+        row |= {"prompt": item.prompt, "expected": item.answer}
+    else:
+        row["messages"] = [*item.prompt, item.answer_message]
+    if item.tools:
+        row["tools"] = item.tools
+    return row
+
+
+def zip_bundle(folder: Path, file: BinaryIO) -> None:
+    """Writes the bundle as a zip, deterministic byte for byte from the same state."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in bundle_files(folder):
+            info = zipfile.ZipInfo(str(path.relative_to(folder)), date_time=(1980, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = (0o755 if path.suffix == ".sh" else 0o644) << 16
+            with archive.open(info, "w") as target, path.open("rb") as source:
+                shutil.copyfileobj(source, target)
+
+
+def bundle_files(folder: Path) -> Iterator[Path]:
+    """The bundle's files in a fixed order, without what only the machine that ran it needs."""
+    for path in sorted(folder.rglob("*")):
+        names = path.relative_to(folder).parts
+        private = names[0] == "out" and len(names) > 1 and names[1] in PRIVATE
+        if path.is_file() and not path.is_symlink() and not private and "__pycache__" not in names:
+            yield path

@@ -1,0 +1,50 @@
+"""The one table of allowed moves between a run's states. Every change goes through move()."""
+
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import Session, col
+
+from app.clock import now
+from app.tables import FINAL, Run, RunState
+
+S = RunState
+MOVES: dict[RunState, tuple[RunState, ...]] = {
+    S.QUEUED: (S.PREPARING, S.SCORING, S.CANCELLED, S.FAILED),
+    S.PREPARING: (S.SUBMITTING, S.CANCELLED, S.FAILED),
+    S.SUBMITTING: (S.TRAINING, S.CANCELLED, S.FAILED, S.UNKNOWN, S.PAUSED),
+    # Back to submitting: the process was killed and is started again from its newest checkpoint.
+    S.TRAINING: (S.PREDICTING, S.SCORING, S.SUBMITTING, S.CANCELLED, S.FAILED, S.PAUSED),
+    S.PREDICTING: (S.SCORING, S.SUBMITTING, S.CANCELLED, S.FAILED, S.PAUSED),
+    S.SCORING: (S.DONE, S.CANCELLED, S.FAILED),
+    S.UNKNOWN: (S.TRAINING, S.CANCELLED, S.FAILED),
+    S.PAUSED: (S.QUEUED, S.CANCELLED, S.FAILED),
+    S.DONE: (),
+    # A retry is the same run from the start of its life.
+    S.FAILED: (S.QUEUED,),
+    S.CANCELLED: (S.QUEUED,),
+}
+
+
+def move(session: Session, run: Run, to: RunState, **values: Any) -> bool:
+    """Moves `run` from the state that `run` was read in to `to`, writing `values` as well.
+
+    Returns False, changing nothing, when another process has moved it meanwhile. Raises ValueError for a
+    move that the table does not allow.
+    """
+    before = RunState(run.state)
+    if to not in MOVES[before]:
+        raise ValueError(f"a run cannot go from {before} to {to}")
+    if to in FINAL:
+        values.setdefault("ended_at", now())
+        values.setdefault("seconds_left", None)
+    values.setdefault("progress", 0.0)
+    values.setdefault("progress_note", "")
+    values.setdefault("due_at", None)
+    done = session.execute(
+        update(Run).where(col(Run.id) == run.id, col(Run.state) == before).values(state=to, **values)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        return False
+    session.refresh(run)
+    return True

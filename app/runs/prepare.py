@@ -1,0 +1,56 @@
+"""From a queued run to its bundle: what the process is told, and the data it gets."""
+
+from app.catalog.models import find_model, trainer
+from app.config import settings
+from app.datasets.items import part_items
+from app.db import session_scope
+from app.runs.bundle import write_bundle
+from app.runs.ledger import sent_values
+from app.storage import run_folder
+from app.tables import Dataset, Run, Split
+from app.trainers._base import Job
+
+PARTS = ("train", "validation", "test")
+LONGEST_LABEL_TOKENS = 24
+
+
+def prepare_bundle(run: Run) -> None:
+    """Writes the run's bundle folder anew, unless a whole one with outputs is there already."""
+    folder = run_folder(run.id or 0)
+    if (folder / "config.json").is_file():
+        return
+    with session_scope(write=False) as session:
+        dataset, split = session.get_one(Dataset, run.dataset_id), session.get_one(Split, run.split_id)
+        job = make_job(run, dataset, split)
+        rendered = trainer().render(job)
+        parts = {part: part_items(session, dataset, split, part) for part in PARTS}
+        write_bundle(folder, rendered.files, rendered.code, parts)
+
+
+def make_job(run: Run, dataset: Dataset, split: Split) -> Job:
+    """What the trainer needs to know to render the run's files."""
+    model = find_model(run.model)
+    return Job(
+        launch_key=run.launch_key,
+        kind=model.kind,
+        model=model.id,
+        model_path=model.path,
+        task=dataset.task,
+        labels=tuple(dataset.labels),
+        hyperparameters=sent_values(run.ledger),
+        seed=run.seed if run.seed is not None else 1,
+        threads=settings().threads_per_run,
+        max_new_tokens=max_new_tokens(dataset),
+        counts={part: split.counts.get(part, 0) for part in PARTS},
+        dataset_name=dataset.name,
+        dataset_sha256=dataset.sha256,
+        split_name=split.name,
+        split_sha256=split.sha256,
+    )
+
+
+def max_new_tokens(dataset: Dataset) -> int:
+    """Room for the longest answer of the data set: characters are an upper bound of tokens for text."""
+    longest = int(dataset.facts.get("longest_answer_characters") or 64)
+    limit = LONGEST_LABEL_TOKENS if dataset.task in ("classification", "number") else 512
+    return max(4, min(longest + 4, limit))

@@ -1,0 +1,189 @@
+"""The steps of a local run, one function per state. workers/runs.py claims the run and calls these.
+
+Each takes the run as read and a `save` that opens a confirmed transaction; none keeps a transaction open
+while files are written or a process is started.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import Session, col, select
+
+from app.clock import in_seconds, now
+from app.compute import local
+from app.config import settings
+from app.db import session_scope
+from app.runs import outputs
+from app.runs.ledger import resolve
+from app.runs.lifecycle import move
+from app.runs.prepare import prepare_bundle
+from app.storage import run_folder
+from app.tables import Run, RunMetric, RunState, Slot
+
+Save = Callable[[], AbstractContextManager[Session]]
+# A process that is killed this often in a row without getting any further is given up.
+MAX_KILLS = 8
+POLL_SECONDS = 0.7
+
+
+def queued(run: Run, save: Save) -> None:
+    """Takes a place on this machine if one is free; else waits."""
+    with save() as session:
+        if _take_slot(session, run):
+            move(session, run, RunState.PREPARING, started_at=run.started_at or now())
+            return
+        run_ahead = session.exec(
+            select(Run.id).where(Run.state == RunState.QUEUED, col(Run.id) < run.id).limit(100)
+        ).all()
+        note = f"waits for this machine, {len(run_ahead)} before it" if run_ahead else "next on this machine"
+        _update(session, run, progress_note=note, due_at=in_seconds(1.5))
+
+
+def preparing(run: Run, save: Save) -> None:
+    """Writes the bundle."""
+    prepare_bundle(run)
+    with save() as session:
+        move(session, run, RunState.SUBMITTING)
+
+
+def submitting(run: Run, save: Save) -> None:
+    """Starts the process, or adopts the one that a crash left behind."""
+    folder = run_folder(run.id or 0)
+    if outputs.read_exit_code(folder) is not None:
+        with save() as session:
+            move(session, run, RunState.TRAINING, due_at=now())
+        return
+    handle = local.find(folder, run.launch_key) or local.submit(
+        folder,
+        python=settings().trainer_python,
+        deadline_seconds=settings().run_deadline_hours * 3600,
+        launch_key=run.launch_key,
+    )
+    with save() as session:
+        move(session, run, RunState.TRAINING, handle=handle, due_at=in_seconds(POLL_SECONDS))
+
+
+def training(run: Run, save: Save) -> None:
+    """Reads how far the process is; ends the state when the process has ended."""
+    folder = run_folder(run.id or 0)
+    # The status first: what was written before an end that we saw is then read in full.
+    status = local.status(run.handle, folder)
+    points, offset = outputs.read_curves(folder, run.metrics_read)
+    progress = outputs.read_progress(folder)
+    moved_on = bool(points) or progress.fraction > run.progress
+    with save() as session:
+        _store_points(session, run, points)
+        values: dict[str, Any] = {"metrics_read": offset, "kills": 0 if moved_on else run.kills}
+        if status == "ended":
+            _ended(session, run, folder, values)
+        elif status == "killed":
+            _killed(session, run, values)
+        else:
+            shown = {
+                "progress": progress.fraction,
+                "progress_note": progress.message,
+                "seconds_left": progress.seconds_left,
+                "due_at": in_seconds(POLL_SECONDS),
+            }
+            if progress.stage == "predicting" and run.state == RunState.TRAINING:
+                move(session, run, RunState.PREDICTING, **values, **shown)
+            else:
+                _update(session, run, **values, **shown)
+
+
+def _ended(session: Session, run: Run, folder: Path, values: dict[str, Any]) -> None:
+    free_slot(session, run)
+    values |= closing_record(run, folder)
+    if outputs.read_exit_code(folder) == 0:
+        move(session, run, RunState.SCORING, **values)
+        return
+    error = outputs.read_json(folder, "error.json")
+    message = error.get("message") or f"The process ended with code {outputs.read_exit_code(folder)}."
+    hint = error.get("hint") or "The log below says what it was doing."
+    move(session, run, RunState.FAILED, error=str(message)[:2000], hint=str(hint)[:2000], **values)
+
+
+def _killed(session: Session, run: Run, values: dict[str, Any]) -> None:
+    if run.kills + 1 < MAX_KILLS:
+        values["kills"] = run.kills + 1
+        move(session, run, RunState.SUBMITTING, **values, progress_note="the process was killed; it goes on")
+        return
+    free_slot(session, run)
+    message = f"The process was killed {MAX_KILLS} times in a row before it got any further."
+    hint = "Most often the machine ran out of memory: take a smaller batch or a smaller model, then retry."
+    move(session, run, RunState.FAILED, error=message, hint=hint, **values)
+
+
+def cancel(run: Run, save: Save) -> None:
+    """Ends the process with all its children, then the run."""
+    folder = run_folder(run.id or 0)
+    handle = local.find(folder, run.launch_key) or run.handle
+    if handle:
+        local.cancel(handle, grace_seconds=5)
+    with save() as session:
+        free_slot(session, run)
+        move(session, run, RunState.CANCELLED, **closing_record(run, folder))
+
+
+def fail(run: Run, save: Save, message: str, hint: str) -> None:
+    """Ends the run with a sentence."""
+    with save() as session:
+        free_slot(session, run)
+        move(session, run, RunState.FAILED, error=message[:2000], hint=hint[:2000])
+
+
+def closing_record(run: Run, folder: Path) -> dict[str, Any]:
+    """Ledger and snapshot completed by what the process wrote about itself."""
+    resolved = outputs.read_json(folder, "resolved.json")
+    snapshot = {
+        **run.snapshot,
+        "environment": outputs.read_json(folder, "environment.json"),
+        "usage": outputs.read_json(folder, "usage.json"),
+        "parameters": resolved.get("parameters"),
+        "trained_parameters": resolved.get("trained_parameters"),
+    }
+    return {"ledger": resolve(run.ledger, resolved.get("hyperparameters") or {}), "snapshot": snapshot}
+
+
+def _store_points(session: Session, run: Run, points: list[tuple[str, int, float]]) -> None:
+    for name, step, value in points:
+        session.merge(RunMetric(run_id=run.id or 0, name=name, step=step, value=value))
+
+
+def _update(session: Session, run: Run, **values: Any) -> None:
+    session.execute(update(Run).where(col(Run.id) == run.id, col(Run.state) == run.state).values(**values))
+
+
+def _take_slot(session: Session, run: Run) -> bool:
+    if session.exec(select(Slot).where(Slot.run_id == run.id)).first():
+        return True
+    free = session.exec(select(Slot.id).where(col(Slot.run_id).is_(None)).order_by(Slot.id).limit(1)).first()  # type: ignore[arg-type]
+    first = session.exec(
+        select(Run.id).where(Run.state == RunState.QUEUED).order_by(Run.id).limit(1)  # type: ignore[arg-type]
+    ).first()
+    if free is None or first != run.id:
+        return False
+    taken = session.execute(
+        update(Slot).where(col(Slot.id) == free, col(Slot.run_id).is_(None)).values(run_id=run.id)
+    )
+    return bool(taken.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def free_slot(session: Session, run: Run) -> None:
+    """Gives the run's place on this machine back."""
+    session.execute(update(Slot).where(col(Slot.run_id) == run.id).values(run_id=None))
+
+
+def make_slots() -> None:
+    """Makes as many places as the settings say; called when Tunebook starts."""
+    with session_scope() as session:
+        have = {slot.id: slot for slot in session.exec(select(Slot))}
+        for number in range(1, settings().local_slots + 1):
+            if number not in have:
+                session.add(Slot(id=number))
+        for number, slot in have.items():
+            if number > settings().local_slots and slot.run_id is None:
+                session.delete(slot)

@@ -1,0 +1,45 @@
+"""The worker's Celery application: the same code on the embedded queue and on Redis.
+
+Started as `celery -A workers.celery_app worker`; `-B` adds the clock that drives the sweep.
+"""
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_process_init
+
+from app import db
+from app.config import settings
+from app.log import set_up_logging
+from app.queue import SWEEP, broker_options
+
+celery = Celery("tunebook", include=["workers.sweep", "workers.datasets", "workers.runs"])
+celery.conf.update(
+    # Results belong in the database.
+    task_ignore_result=True,
+    task_serializer="json",
+    accept_content=["json"],
+    # Rows carry leases and the sweep nudges again, so early acknowledgement loses nothing.
+    task_acks_late=False,
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+    broker_connection_retry_on_startup=True,
+    enable_utc=True,
+    beat_schedule_filename=str(settings().folder / "beat"),
+    beat_schedule={
+        "sweep": {"task": SWEEP, "schedule": settings().look_seconds, "options": {"expires": 5}},
+    },
+    **broker_options(),
+)
+
+
+@setup_logging.connect
+def _log(**_: Any) -> None:
+    set_up_logging()
+
+
+@worker_process_init.connect
+def _after_fork(**_: Any) -> None:
+    # Connections must not be shared with the parent process.
+    db.dispose()

@@ -1,0 +1,54 @@
+"""The task that advances a run by as many steps as can be taken without waiting."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.evaluations.finish import finish_run
+from sqlmodel import Session
+
+from app.clock import now
+from app.db import session_scope
+from app.queue import ADVANCE_RUN
+from app.runs import steps
+from app.tables import ACTIVE, Run, RunState
+from workers.celery_app import celery
+from workers.task import Lease, guarded, lease
+
+STEPS = {
+    RunState.QUEUED: steps.queued,
+    RunState.PREPARING: steps.preparing,
+    RunState.SUBMITTING: steps.submitting,
+    RunState.TRAINING: steps.training,
+    RunState.PREDICTING: steps.training,
+    RunState.SCORING: finish_run,
+}
+
+
+@celery.task(name=ADVANCE_RUN)
+def advance(run_id: int) -> None:
+    """Safe to run twice at once: the second finds the lease taken and does nothing."""
+    with lease(Run, run_id, ACTIVE) as held:
+        while held is not None and _step(held, run_id):
+            pass
+
+
+def _step(held: Lease, run_id: int) -> bool:
+    """One step; says whether another can follow at once."""
+    with session_scope(write=False) as session:
+        run = session.get_one(Run, run_id)
+    if run.state not in STEPS:
+        return False
+    before = run.state
+
+    @contextmanager
+    def save() -> Iterator[Session]:
+        with session_scope() as session:
+            held.confirm(session)
+            yield session
+
+    step = steps.cancel if run.cancel_asked else STEPS[RunState(run.state)]
+    guarded(lambda: step(run, save), lambda message, hint: steps.fail(run, save, message, hint), run.state)
+    with session_scope(write=False) as session:
+        after = session.get_one(Run, run_id)
+    waits = after.due_at is not None and after.due_at > now()
+    return after.state != before and after.state in STEPS and not waits

@@ -1,0 +1,56 @@
+"""The periodic look: nudges every row that is due, so that a lost message or a dead worker loses nothing."""
+
+from typing import Any
+
+from sqlalchemy import or_, update
+from sqlmodel import Session, col, select
+
+from app.clock import in_seconds, now
+from app.db import session_scope
+from app.queue import ADVANCE_RUN, CHECK_DATASET, SWEEP, send
+from app.tables import ACTIVE, Dataset, DatasetState, Run
+from workers.celery_app import celery
+from workers.task import owner_is_dead
+
+# A nudge that was lost is repeated after this time.
+REPEAT_SECONDS = 5
+WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
+    (Dataset, (DatasetState.QUEUED, DatasetState.CHECKING), CHECK_DATASET),
+    (Run, ACTIVE, ADVANCE_RUN),
+)
+
+
+@celery.task(name=SWEEP)
+def look() -> None:
+    """Frees leases of dead owners, then sends a message for each row that is due."""
+    for table, states, task in WATCHED:
+        with session_scope(write=False) as session:
+            dead = [owner for owner in _owners(session, table, states) if owner_is_dead(owner)]
+        if dead:
+            with session_scope() as session:
+                session.execute(
+                    update(table).where(table.owner.in_(dead)).values(owner=None, lease_until=None)
+                )
+        for row_id in _due(table, states):
+            send(task, row_id)
+
+
+def _owners(session: Session, table: Any, states: tuple[str, ...]) -> list[str]:
+    return list(
+        session.exec(select(table.owner).where(table.state.in_(states), col(table.owner).is_not(None)))
+    )
+
+
+def _due(table: Any, states: tuple[str, ...]) -> list[int]:
+    where = (
+        table.state.in_(states),
+        or_(table.due_at.is_(None), table.due_at <= now()),
+        or_(table.lease_until.is_(None), table.lease_until < now()),
+    )
+    with session_scope(write=False) as session:
+        if session.exec(select(table.id).where(*where).limit(1)).first() is None:
+            return []
+    with session_scope() as session:
+        rows = list(session.exec(select(table.id).where(*where).order_by(table.id).limit(100)))
+        session.execute(update(table).where(table.id.in_(rows)).values(due_at=in_seconds(REPEAT_SECONDS)))
+    return rows
