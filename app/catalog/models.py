@@ -177,3 +177,13 @@ def _training_missing() -> str:
     if any(next(folder.glob("python3*/site-packages/torch/__init__.py"), None) for folder in folders):
         return ""
     return "needs PyTorch: run `make up` without TRAIN=0"
+
+
+def model_label(model_id: str) -> str:
+    """The name a model goes by in tables, also when it cannot be launched any more."""
+    group, _, name = model_id.partition("/")
+    if group == "baseline" and name in baselines.names():
+        return str(baselines.load(name).label)
+    if model_id in STARTERS:
+        return STARTERS[model_id][0]
+    return name.rstrip("/").rpartition("/")[2] if group == "hf" else name

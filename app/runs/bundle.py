@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from app.datasets.items import StoredItem
+from app.datasets.stored import StoredItem
 from app.storage import remove
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -2,7 +2,7 @@
 
 from app.catalog.models import find_model, trainer
 from app.config import settings
-from app.datasets.items import part_items
+from app.datasets.stored import part_items
 from app.db import session_scope
 from app.runs.bundle import write_bundle
 from app.runs.ledger import sent_values

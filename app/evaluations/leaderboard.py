@@ -1,0 +1,171 @@
+"""Runs with their newest scores, as rows of a table. Shown by experiments and comparisons."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from app.catalog.models import model_label
+from app.lab.actor import Actor, owned
+from app.metrics import for_task
+from app.tables import ACTIVE, Dataset, Evaluation, Run, RunState, Score, Scoring
+
+# The score a table is sorted by, per task.
+PRIMARY = {
+    "classification": "accuracy",
+    "number": "mae",
+    "list": "set_match",
+    "json": "json_fields",
+    "text": "chrf",
+}
+COLOURS = 8
+
+
+@dataclass(frozen=True)
+class ScoreView:
+    """One score with its 95 % interval; `value` is None when it does not apply."""
+
+    name: str
+    label: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    format: str
+    direction: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LeaderboardRow:
+    """One run; `colour` 1 to 8 is the model's own, the same on every page of the experiment."""
+
+    run_id: int
+    experiment_id: int
+    model: str
+    label: str
+    seed: int | None
+    state: str
+    active: bool
+    progress: float
+    progress_note: str
+    seconds_left: float | None
+    error: str
+    colour: int
+    scores: dict[str, ScoreView]
+    primary: ScoreView | None
+    seconds: float | None
+    microdollars: int
+    scoring_id: int | None
+    evaluation_id: int | None
+    items: int
+
+    @property
+    def name(self) -> str:
+        """The model with its seed, as it is called in sentences."""
+        return self.label if self.seed is None else f"{self.label}, seed {self.seed}"
+
+
+def leaderboard(session: Session, actor: Actor, where: Sequence[Any]) -> list[LeaderboardRow]:
+    """The runs that `where` selects: scored ones first, best on top, then those under way."""
+    runs = list(session.exec(owned(actor, Run).where(*where).order_by(Run.id)))
+    if not runs:
+        return []
+    task = session.get_one(Dataset, runs[0].dataset_id).task
+    newest = newest_scorings(session, [run.id for run in runs])
+    scores = _scores(session, {scoring for _, scoring, _ in newest.values()}, task)
+    colours = model_colours(session, {run.experiment_id for run in runs})
+    rows = [_row(run, newest.get(run.id), scores, colours, task) for run in runs]
+    return sorted(rows, key=_order)
+
+
+def newest_scorings(session: Session, run_ids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
+    """{run id: (evaluation id, newest scoring id, number of items)} of the test evaluations."""
+    rows = session.exec(
+        select(Evaluation.run_id, Evaluation.id, func.max(Scoring.id), Evaluation.items)
+        .join(Scoring, col(Scoring.evaluation_id) == Evaluation.id)
+        .where(col(Evaluation.run_id).in_(run_ids))
+        .group_by(col(Evaluation.run_id), col(Evaluation.id), col(Evaluation.items))
+    )
+    return {run: (evaluation or 0, scoring, items) for run, evaluation, scoring, items in rows}
+
+
+def _scores(session: Session, scoring_ids: set[int], task: str) -> dict[int, dict[str, ScoreView]]:
+    metrics = {metric.name: metric for metric in for_task(task)}
+    found: dict[int, dict[str, ScoreView]] = {scoring_id: {} for scoring_id in scoring_ids}
+    for row in session.exec(select(Score).where(col(Score.scoring_id).in_(scoring_ids))):
+        metric = metrics.get(row.name)
+        if metric:
+            found[row.scoring_id][row.name] = ScoreView(
+                row.name,
+                metric.label,
+                row.value,
+                row.low,
+                row.high,
+                row.n,
+                metric.format,
+                metric.direction,
+                row.detail,
+            )
+    # In the order of the metrics, not of the database.
+    return {
+        scoring_id: {name: views[name] for name in metrics if name in views}
+        for scoring_id, views in found.items()
+    }
+
+
+def model_colours(session: Session, experiment_ids: set[int]) -> dict[tuple[int, str], int]:
+    """{(experiment, model): 1..8} by the order in which the models were launched."""
+    rows = session.exec(
+        select(Run.experiment_id, Run.model, func.min(Run.id))
+        .where(col(Run.experiment_id).in_(experiment_ids))
+        .group_by(col(Run.experiment_id), col(Run.model))
+        .order_by(func.min(Run.id))
+    ).all()
+    colours: dict[tuple[int, str], int] = {}
+    used: dict[int, int] = {}
+    for experiment_id, model, _first in rows:
+        number = used[experiment_id] = used.get(experiment_id, 0) + 1
+        colours[experiment_id, model] = (number - 1) % COLOURS + 1
+    return colours
+
+
+def _row(
+    run: Run,
+    newest: tuple[int, int, int] | None,
+    scores: dict[int, dict[str, ScoreView]],
+    colours: dict[tuple[int, str], int],
+    task: str,
+) -> LeaderboardRow:
+    views = scores[newest[1]] if newest else {}
+    seconds = (run.ended_at - run.started_at).total_seconds() if run.ended_at and run.started_at else None
+    return LeaderboardRow(
+        run_id=run.id or 0,
+        experiment_id=run.experiment_id,
+        model=run.model,
+        label=model_label(run.model),
+        seed=run.seed,
+        state=run.state,
+        active=run.state in ACTIVE,
+        progress=run.progress,
+        progress_note=run.progress_note,
+        seconds_left=run.seconds_left,
+        error=run.error,
+        colour=colours[run.experiment_id, run.model],
+        scores=views,
+        primary=views.get(PRIMARY.get(task, "exact_match")),
+        seconds=seconds,
+        microdollars=run.cost_microdollars,
+        scoring_id=newest[1] if newest else None,
+        evaluation_id=newest[0] if newest else None,
+        items=newest[2] if newest else 0,
+    )
+
+
+def _order(row: LeaderboardRow) -> tuple[Any, ...]:
+    if row.primary is None or row.primary.value is None:
+        return (1 if row.state != RunState.FAILED else 2, 0.0, row.run_id)
+    sign = -1 if row.primary.direction == "higher" else 1
+    return (0, sign * row.primary.value, row.run_id)

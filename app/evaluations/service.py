@@ -1,0 +1,140 @@
+"""Stores predictions, reads them under answer rules and scores them. Called by workers, import and re-scoring."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import insert
+from sqlmodel import Session, col, select
+
+from app.datasets.stored import StoredItem, part_items
+from app.evaluations.answers import Rules, is_correct, read_answer
+from app.evaluations.score import score
+from app.lab.actor import Actor, find
+from app.metrics import Sample
+from app.tables import Dataset, Evaluation, Prediction, Reading, Run, Score, Scoring, Split
+
+BATCH = 5_000
+
+
+class NewPrediction(NamedTuple):
+    """One row to store; `probabilities` is aligned with the labels."""
+
+    number: int
+    answer: str | None
+    probabilities: list[float] | None = None
+    logprob: float | None = None
+    latency_ms: float | None = None
+    tokens: int | None = None
+    error: str | None = None
+
+
+def store_evaluation(
+    session: Session,
+    run: Run,
+    labels: list[str],
+    predictions: Iterable[NewPrediction],
+    decoding: dict[str, object],
+    matched_by: str = "",
+) -> Evaluation:
+    """Writes the evaluation of the test part with all its predictions."""
+    evaluation = Evaluation(
+        run_id=run.id or 0,
+        project_id=run.project_id,
+        maker_id=run.maker_id,
+        part="test",
+        labels=labels,
+        decoding=decoding,
+        matched_by=matched_by,
+    )
+    session.add(evaluation)
+    session.flush()
+    rows = [{"evaluation_id": evaluation.id, **prediction._asdict()} for prediction in predictions]
+    for start in range(0, len(rows), BATCH):
+        session.execute(insert(Prediction), rows[start : start + BATCH])
+    evaluation.items = len(rows)
+    session.flush()
+    return evaluation
+
+
+def score_evaluation(session: Session, evaluation: Evaluation, run: Run, rules: Rules) -> Scoring:
+    """Reads every answer under `rules` and stores readings and scores: a new scoring, older ones stay."""
+    dataset, split = session.get_one(Dataset, run.dataset_id), session.get_one(Split, run.split_id)
+    predictions = {
+        row.number: row
+        for row in session.exec(select(Prediction).where(Prediction.evaluation_id == evaluation.id))
+    }
+    items = [item for item in part_items(session, dataset, split, "test") if item.number in predictions]
+    scoring = Scoring(
+        evaluation_id=evaluation.id or 0,
+        project_id=run.project_id,
+        maker_id=run.maker_id,
+        rules=rules.to_json(),
+    )
+    session.add(scoring)
+    session.flush()
+    sample = make_sample(
+        dataset, items, [predictions[item.number] for item in items], evaluation.labels, rules
+    )
+    _store_readings(session, scoring, items, sample)
+    for name, value in score(sample).items():
+        session.add(
+            Score(
+                scoring_id=scoring.id or 0,
+                name=name,
+                value=value.value,
+                low=value.low,
+                high=value.high,
+                n=value.n,
+                detail=value.detail or {},
+            )
+        )
+    session.flush()
+    return scoring
+
+
+def make_sample(
+    dataset: Dataset, items: list[StoredItem], predictions: list[Prediction], labels: list[str], rules: Rules
+) -> Sample:
+    """The columns that metrics take, aligned by item. An item with an error counts as not answered."""
+    task, expected = dataset.task, [item.answer for item in items]
+    answers = [
+        None if row.error or row.answer is None else read_answer(row.answer, rules, task, labels)
+        for row in predictions
+    ]
+    return Sample(
+        task=task,
+        labels=tuple(labels),
+        expected=expected,
+        answers=answers,
+        correct=[is_correct(read, gold, rules, task) for read, gold in zip(answers, expected, strict=True)],
+        probabilities=[row.by_label(labels) for row in predictions],
+        groups=[item.group for item in items],
+        raw=[row.answer for row in predictions],
+    )
+
+
+def _store_readings(session: Session, scoring: Scoring, items: list[StoredItem], sample: Sample) -> None:
+    rows = [
+        {"scoring_id": scoring.id, "number": item.number, "answer_read": read, "correct": correct}
+        for item, read, correct in zip(items, sample.answers, sample.correct, strict=True)
+    ]
+    for start in range(0, len(rows), BATCH):
+        session.execute(insert(Reading), rows[start : start + BATCH])
+
+
+def rescore_run(session: Session, actor: Actor, run_id: int, rules: Rules) -> Scoring:
+    """Reads a finished run's answers under new rules, without predicting again."""
+    run = find(session, actor, Run, run_id)
+    evaluation = session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).one()
+    return score_evaluation(session, evaluation, run, rules)
+
+
+def newest_scoring(session: Session, run_id: int) -> tuple[Evaluation, Scoring] | None:
+    """The run's test evaluation and its newest scoring; None before it is scored."""
+    found = session.exec(
+        select(Evaluation, Scoring)
+        .where(Evaluation.run_id == run_id, Scoring.evaluation_id == Evaluation.id)
+        .order_by(col(Scoring.id).desc())
+        .limit(1)
+    ).first()
+    return None if found is None else (found[0], found[1])

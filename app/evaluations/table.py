@@ -1,0 +1,88 @@
+"""Predictions as CSV, streaming. The column names are a promise: papers' scripts read them."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+FIXED = ("item", "line", "split", "group", "input", "expected", "answer", "answer_read", "correct")
+LAST = ("logprob", "latency_ms", "tokens", "error")
+# A spreadsheet takes a cell that begins like this for a formula.
+DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
+
+
+@dataclass(frozen=True)
+class PredictionRow:
+    """One item's line; `probabilities` is aligned with the evaluation's labels."""
+
+    item: str
+    number: int
+    line: int
+    part: str
+    group: str | None
+    input: str
+    expected: str
+    answer: str | None
+    answer_read: str | None
+    correct: bool
+    probabilities: Sequence[float] | None
+    logprob: float | None
+    latency_ms: float | None
+    tokens: int | None
+    error: str | None
+
+
+def guarded(text: str | None) -> str:
+    """A text cell that no spreadsheet runs: a formula's first character gets an apostrophe before it;
+    plain numbers stay numbers."""
+    if not text:
+        return ""
+    return f"'{text}" if text.startswith(DANGEROUS) and not is_number(text) else text
+
+
+def is_number(text: str) -> bool:
+    """Whether a spreadsheet would read the text as a plain number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.strip() == text and text.isascii()
+
+
+def header(labels: Sequence[str], raw: bool = False) -> list[str]:
+    """The column names for a closed label set (or none)."""
+    names = [f"p({label})" for label in labels]
+    return [*FIXED, *(names if raw else map(guarded, names)), *LAST]
+
+
+def cells(row: PredictionRow, n_labels: int, raw: bool = False) -> list[Any]:
+    """One line of the CSV."""
+    safe = (lambda text: text or "") if raw else guarded
+    probabilities = [f"{p:.6g}" for p in row.probabilities] if row.probabilities else [""] * n_labels
+    texts = (row.group, row.input, row.expected, row.answer, row.answer_read)
+    return [
+        row.item,
+        row.line,
+        row.part,
+        *map(safe, texts),
+        "true" if row.correct else "false",
+        *probabilities,
+        *("" if value is None else f"{value:.6g}" for value in (row.logprob, row.latency_ms)),
+        "" if row.tokens is None else row.tokens,
+        safe(row.error),
+    ]
+
+
+def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    """RFC 4180 lines in pieces of about 64 KiB, UTF-8."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow(row)
+        if buffer.tell() > 65536:
+            yield buffer.getvalue().encode()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue().encode()

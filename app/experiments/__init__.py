@@ -1,0 +1,1 @@
+"""Experiments: one launch of a grid of models × seeds on one split."""
