@@ -54,12 +54,21 @@ def _row(part: str, item: StoredItem) -> dict[str, Any]:
 
 def zip_bundle(folder: Path, file: BinaryIO) -> None:
     """Writes the bundle as a zip, deterministic byte for byte from the same state."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in bundle_files(folder):
+    _zip(folder, bundle_files(folder), file)
+
+
+def zip_folder(folder: Path, file: BinaryIO) -> None:
+    """Writes a folder of weights as a zip, deterministically. safetensors do not shrink: stored as they are."""
+    _zip(folder, (path for path in sorted(folder.rglob("*")) if path.is_file()), file, zipfile.ZIP_STORED)
+
+
+def _zip(folder: Path, paths: Iterable[Path], file: BinaryIO, method: int = zipfile.ZIP_DEFLATED) -> None:
+    with zipfile.ZipFile(file, "w", method) as archive:
+        for path in paths:
             info = zipfile.ZipInfo(str(path.relative_to(folder)), date_time=(1980, 1, 1, 0, 0, 0))
-            info.compress_type = zipfile.ZIP_DEFLATED
+            info.compress_type = method
             info.external_attr = (0o755 if path.suffix == ".sh" else 0o644) << 16
-            with archive.open(info, "w") as target, path.open("rb") as source:
+            with archive.open(info, "w", force_zip64=True) as target, path.open("rb") as source:
                 shutil.copyfileobj(source, target)
 
 

@@ -1,0 +1,118 @@
+"""Reads experiments for pages and the API."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from app.evaluations.leaderboard import LeaderboardRow, leaderboard
+from app.lab.actor import Actor, find, owned
+from app.tables import ACTIVE, Dataset, Experiment, Run, RunState, Split
+
+PAGE = 50
+
+
+@dataclass(frozen=True)
+class ExperimentLine:
+    """One line of the list."""
+
+    id: int
+    name: str
+    dataset: str
+    runs: int
+    done: int
+    failed: int
+    active: int
+    state: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ExperimentView:
+    """An experiment with its leaderboard."""
+
+    id: int
+    name: str
+    dataset: Dataset
+    split: Split
+    state: str
+    seeds: list[int]
+    grid: list[dict[str, Any]]
+    rows: list[LeaderboardRow]
+    created_at: datetime
+
+    @property
+    def active(self) -> bool:
+        """Whether any run is still under way."""
+        return any(row.active for row in self.rows)
+
+    @property
+    def scored(self) -> list[LeaderboardRow]:
+        """The runs that have scores."""
+        return [row for row in self.rows if row.scoring_id is not None]
+
+
+def state_of(states: list[str]) -> str:
+    """An experiment's state, read off its runs: running, queued, done, failed (none succeeded) or cancelled."""
+    if any(state in ACTIVE for state in states):
+        return "queued" if all(state == RunState.QUEUED for state in states) else "running"
+    for state in (RunState.DONE, RunState.PAUSED, RunState.FAILED):
+        if state in states:
+            return str(state)
+    return "cancelled" if states else "queued"
+
+
+def list_experiments(session: Session, actor: Actor, before: int | None = None) -> list[ExperimentLine]:
+    """The newest experiments, at most PAGE, older than `before`."""
+    query = owned(actor, Experiment).order_by(col(Experiment.id).desc()).limit(PAGE)
+    if before is not None:
+        query = query.where(Experiment.id < before)
+    experiments = list(session.exec(query))
+    names = dict(
+        session.exec(
+            select(Dataset.id, Dataset.name).where(
+                col(Dataset.id).in_({row.dataset_id for row in experiments})
+            )
+        ).all()
+    )
+    states: dict[int, list[str]] = {}
+    for experiment_id, state, n in session.exec(
+        select(Run.experiment_id, Run.state, func.count())
+        .where(col(Run.experiment_id).in_([row.id for row in experiments]))
+        .group_by(col(Run.experiment_id), col(Run.state))
+    ):
+        states.setdefault(experiment_id, []).extend([state] * n)
+    return [_line(row, names[row.dataset_id], states.get(row.id, [])) for row in experiments]
+
+
+def _line(experiment: Experiment, dataset: str, states: list[str]) -> ExperimentLine:
+    return ExperimentLine(
+        experiment.id or 0,
+        experiment.name,
+        dataset,
+        len(states),
+        states.count(RunState.DONE),
+        states.count(RunState.FAILED),
+        sum(state in ACTIVE for state in states),
+        state_of(states),
+        experiment.created_at,
+    )
+
+
+def experiment_view(session: Session, actor: Actor, experiment_id: int) -> ExperimentView:
+    """One experiment with all its runs."""
+    experiment: Experiment = find(session, actor, Experiment, experiment_id)
+    rows = leaderboard(session, actor, [col(Run.experiment_id) == experiment_id])
+    return ExperimentView(
+        experiment_id,
+        experiment.name,
+        session.get_one(Dataset, experiment.dataset_id),
+        session.get_one(Split, experiment.split_id),
+        state_of([row.state for row in rows]),
+        experiment.seeds,
+        experiment.grid,
+        rows,
+        experiment.created_at,
+    )

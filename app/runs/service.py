@@ -1,0 +1,61 @@
+"""Changes to a run that a person asks for. The work itself is in steps.py."""
+
+from sqlalchemy import delete
+from sqlmodel import Session, col
+
+from app.errors import Conflict
+from app.lab.actor import Actor, find
+from app.queue import ADVANCE_RUN, enqueue
+from app.runs.lifecycle import move
+from app.storage import remove, run_folder
+from app.tables import FINAL, Run, RunMetric, RunState
+
+
+def cancel_run(session: Session, actor: Actor, run_id: int) -> Run:
+    """Asks for the end of a run. It is cancelled once its process has ended."""
+    run: Run = find(session, actor, Run, run_id)
+    if run.state in FINAL:
+        raise Conflict(f"Run {run_id} is {run.state} already.", "There is nothing to cancel.")
+    run.cancel_asked = True
+    run.due_at = None
+    session.add(run)
+    session.flush()
+    enqueue(session, ADVANCE_RUN, run_id)
+    return run
+
+
+def retry_run(session: Session, actor: Actor, run_id: int) -> Run:
+    """Starts a failed or cancelled run again from the beginning, with the same settings."""
+    run: Run = find(session, actor, Run, run_id)
+    if run.state not in (RunState.FAILED, RunState.CANCELLED):
+        raise Conflict(
+            f"Run {run_id} is {run.state}; only a failed or cancelled run can be retried.",
+            "Clone it instead.",
+        )
+    if run.model.startswith("imported/"):
+        raise Conflict("Imported predictions cannot be retried.", "Import the file again.")
+    remove(run_folder(run_id))
+    ledger = {name: {**row, "resolved": None} for name, row in run.ledger.items()}
+    moved = move(
+        session,
+        run,
+        RunState.QUEUED,
+        error="",
+        hint="",
+        cancel_asked=False,
+        handle={},
+        metrics_read=0,
+        kills=0,
+        started_at=None,
+        ended_at=None,
+        ledger=ledger,
+    )
+    if not moved:
+        raise Conflict(f"Run {run_id} has moved on.", "Look at its page again.")
+    _forget_curves(session, run_id)
+    enqueue(session, ADVANCE_RUN, run_id)
+    return run
+
+
+def _forget_curves(session: Session, run_id: int) -> None:
+    session.execute(delete(RunMetric).where(col(RunMetric.run_id) == run_id))
