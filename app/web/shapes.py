@@ -1,6 +1,7 @@
 """Coordinates for the drawings that templates make in SVG: whiskers, bars, lines, shaded cells.
 
-Pure arithmetic on plain numbers, called by the pages' queries. All lengths are CSS pixels.
+Pure arithmetic on plain numbers, called by the pages' queries. Lengths are CSS pixels, except on an
+Axis, where they are per cent of the drawing's width.
 """
 
 import math
@@ -32,7 +33,7 @@ class Axis:
     def x(self, value: float) -> float:
         """The place of a value, held inside the drawing."""
         inside = min(max(value, self.low), self.high)
-        return round((inside - self.low) / (self.high - self.low) * self.width, 1)
+        return round((inside - self.low) / (self.high - self.low) * self.width, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class Whisker:
     colour: int
     shape: str
     text: str
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Where the two caps stand."""
+        return self.x_low, self.x_high
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +158,7 @@ def _tick_label(value: float, step: float) -> str:
 def axis_over(
     intervals: Sequence[tuple[float, float]],
     *,
-    width: float = 304,
+    width: float = 100,
     reference: float | None = None,
     scale: float = 1,
     floor: float | None = None,
@@ -160,7 +166,7 @@ def axis_over(
 ) -> Axis:
     """An axis that holds all (low, high) pairs and the reference, with a little room on both sides.
 
-    Tick labels show value x `scale` (100 turns a rate into per cent); `floor` and `ceiling` are the
+    Places are per cent of the drawing's width unless `width` is given. Tick labels show value x `scale` (100 turns a rate into per cent); `floor` and `ceiling` are the
     ends that a value cannot pass, such as 0 and 1 for a rate.
     """
     ends = [end for pair in intervals for end in pair if math.isfinite(end)]

@@ -38,11 +38,31 @@ function endLabels(plot, series) {
   ctx.font = `500 ${12 * scale}px Plex Sans, system-ui, sans-serif`;
   ctx.textBaseline = "middle";
   for (const mark of marks) {
-    const room = plot.bbox.left + plot.bbox.width + 92 * scale - mark.x;
-    ctx.textAlign = room > ctx.measureText(mark.text).width + 10 * scale ? "left" : "right";
+    const space = ctx.canvas.width - mark.x;
+    ctx.textAlign = space > ctx.measureText(mark.text).width + 12 * scale ? "left" : "right";
     ctx.fillStyle = mark.fill;
     ctx.fillText(mark.text, mark.x + (ctx.textAlign === "left" ? 9 : -9) * scale, mark.y - Math.max(over, 0));
   }
+  ctx.restore();
+}
+
+// Space at the right for the names, while the newest point stands near the end of the axis.
+function room({ x, x_max: end }) {
+  return end && x.at(-1) < 0.7 * end ? 14 : 110;
+}
+
+function nowLine(plot, { x, x_max: end }) {
+  if (!end || x.at(-1) >= end) return;
+  const { ctx, bbox } = plot;
+  const at = Math.round(plot.valToPos(x.at(-1), "x", true));
+  ctx.save();
+  ctx.strokeStyle = colour("--control");
+  ctx.lineWidth = window.devicePixelRatio;
+  ctx.setLineDash([2 * ctx.lineWidth, 4 * ctx.lineWidth]);
+  ctx.beginPath();
+  ctx.moveTo(at, bbox.top);
+  ctx.lineTo(at, bbox.top + bbox.height);
+  ctx.stroke();
   ctx.restore();
 }
 
@@ -70,13 +90,13 @@ function draw(figure, answer) {
     return { label: one.name, stroke, width: one.points ? 2 : 1.5, spanGaps: true, points: { show: Boolean(one.points), size: 7, stroke, fill: surface, width: 1.6 } };
   });
   const options = {
-    width: place.clientWidth, height: 248, padding: [10, 92, 0, 0], legend: { show: false },
+    width: place.clientWidth, height: 264, padding: [16, room(answer), 0, 0], legend: { show: false },
     cursor: { y: false, drag: { x: true, y: false }, points: { size: 6 } },
     scales: { x: { time: false, range: (_, low, high) => [low, Math.max(high, answer.x_max ?? high, low + 1)] } },
     axes: [axis(ink, rule, { label: answer.x_label ?? "step", labelFont: "12px Plex Sans, system-ui, sans-serif", labelSize: 20, size: 28, grid: { show: false } }),
       axis(ink, rule, { size: 46, values: (_, values) => values.map(short) })],
     series: [{}, ...lines],
-    hooks: { draw: [(plot) => endLabels(plot, charts.get(figure).answer.series)], setCursor: [(plot) => readout(figure, plot, charts.get(figure).answer)] },
+    hooks: { draw: [(plot) => nowLine(plot, charts.get(figure).answer), (plot) => endLabels(plot, charts.get(figure).answer.series)], setCursor: [(plot) => readout(figure, plot, charts.get(figure).answer)] },
   };
   place.replaceChildren();
   return new window.uPlot(options, [answer.x, ...answer.series.map((one) => one.values)], place);
@@ -84,7 +104,7 @@ function draw(figure, answer) {
 
 function show(figure, answer) {
   const state = charts.get(figure);
-  const same = state.plot && state.answer.series.length === answer.series.length && state.answer.x_max === answer.x_max;
+  const same = state.plot && state.answer.series.length === answer.series.length && state.answer.x_max === answer.x_max && room(state.answer) === room(answer);
   state.answer = answer;
   if (!answer.series.length || answer.x.length < 2) return;
   if (same) state.plot.setData([answer.x, ...answer.series.map((one) => one.values)]);

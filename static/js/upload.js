@@ -1,4 +1,5 @@
-// Drag and drop and a progress bar around a plain form: <form data-upload> with a drop_zone inside.
+// Progress bar and drag and drop around a plain form: <form data-upload> with a drop_zone inside.
+// data-upload="drop" sends as soon as a file is chosen or dropped.
 const megabytes = (bytes) => (bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0);
 
 function rest(seconds) {
@@ -34,6 +35,7 @@ function send(form) {
     bar.hidden = true;
     buttons.forEach((button) => { button.disabled = false; });
     zone.removeAttribute("aria-busy");
+    sending.querySelector("[data-abort]").hidden = true;
   };
   request.upload.addEventListener("progress", ({ loaded, total }) => {
     const speed = loaded / ((performance.now() - began) / 1000);
@@ -53,6 +55,7 @@ function send(form) {
   request.setRequestHeader("Accept", "text/html");
   sending.hidden = false;
   bar.hidden = false;
+  sending.querySelector("[data-abort]").hidden = false;
   bar.removeAttribute("value");
   words.textContent = "Sending";
   zone.setAttribute("aria-busy", "true");
@@ -67,17 +70,28 @@ document.addEventListener("submit", (event) => {
   send(form);
 });
 
+document.addEventListener("change", ({ target }) => {
+  const zone = target.closest?.("[data-drop]");
+  if (!zone || target.type !== "file" || !target.files.length) return;
+  const [file] = target.files;
+  const chosen = zone.querySelector("[data-chosen]");
+  chosen.textContent = `${file.name}, ${megabytes(file.size)} MB`;
+  chosen.hidden = false;
+  const form = zone.closest("form[data-upload]");
+  if (form?.dataset.upload === "drop") form.requestSubmit();
+});
+
+// A file dropped beside a zone must not make the browser leave the page.
 for (const kind of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, (event) => {
     const zone = event.target.closest?.("[data-drop]");
-    if (kind !== "dragleave") event.preventDefault(); // a file dropped beside the zone must not leave the page
     document.querySelectorAll(".drop.over").forEach((other) => other.classList.remove("over"));
-    if (!zone) return;
-    if (kind === "dragover") zone.classList.add("over");
-    if (kind !== "drop" || !event.dataTransfer.files.length) return;
+    if (kind !== "dragleave") event.preventDefault();
+    if (!zone || kind === "dragleave") return;
+    if (kind === "dragover") return zone.classList.add("over");
     const input = zone.querySelector("input[type=file]");
+    if (!event.dataTransfer.files.length || input.disabled) return;
     input.files = event.dataTransfer.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
-    if (zone.closest("form").dataset.upload === "drop") zone.closest("form").requestSubmit();
   });
 }
