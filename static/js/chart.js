@@ -28,7 +28,7 @@ function endLabels(plot, series) {
   const scale = window.devicePixelRatio;
   const marks = series.map((one, index) => ({ one, at: last(one.values), index })).filter(({ at }) => at >= 0).map(({ one, at, index }) => ({
     text: `${one.name} ${short(one.values[at])}`,
-    x: plot.valToPos(plot.data[0][at], "x", true), y: plot.valToPos(one.values[at], "y", true),
+    x: plot.valToPos(plot.data[0].at(-1), "x", true), y: plot.valToPos(one.values[at], "y", true),
     fill: plot.series[index + 1].stroke(),
   })).sort((a, b) => a.y - b.y);
   const apart = 16 * scale;

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from playwright.sync_api import sync_playwright
 
-from app.web import shapes
+from app import shapes
 from app.web.security import CSP
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from app.web.shapes import (
+from app.shapes import (
     MARKERS,
     axis_over,
     colour_number,

@@ -86,7 +86,7 @@ class Histogram:
     @property
     def view_box(self) -> str:
         """The SVG view box, with room for the labels below."""
-        return f"0 -4 {self.width:g} {self.height + 24:g}"
+        return f"-12 -4 {self.width + 24:g} {self.height + 24:g}"
 
     @property
     def base_y(self) -> float:
@@ -212,7 +212,7 @@ def histogram(
     counts: Sequence[int],
     edges: Sequence[str],
     *,
-    width: float = 520,
+    width: float = 400,
     height: float = 96,
     over: int | None = None,
     unit: str = "items",

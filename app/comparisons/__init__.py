@@ -1,0 +1,1 @@
+"""Comparisons: several evaluations over the same items, side by side. The URL holds the choice."""

@@ -1,0 +1,122 @@
+"""Makes the compact index of a dataset: where each item lies, keys to find duplicates by, sizes.
+
+Called while a dataset is checked. Only this goes into the database; the text stays in the file.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from app.datasets.items import Message, answer_text
+from app.datasets.parse import Batch
+from app.datasets.rows import Tools
+from app.datasets.tokens import PER_MESSAGE, estimate_tokens
+
+LABEL_SIZE = 64
+_MEASURED = 3  # items per batch whose tokens are estimated word by word; the rest follow their ratio
+_BLANKS = b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
+_LOWER = bytes(range(256)).lower()
+
+
+class IndexRow(NamedTuple):
+    """One item in the index, in the column order of the table; keys are signed 64-bit hashes."""
+
+    number: int
+    line: int
+    offset: int
+    length: int
+    content_key: int
+    normalised_key: int
+    answer_key: int
+    label: str | None
+    prompt_characters: int
+    answer_characters: int
+    tokens: int
+    file_part: int
+
+
+def index_batch(batch: Batch, first: int) -> list[tuple[Any, ...]]:
+    """The index rows of a batch as plain tuples (fields as in IndexRow); `first` is the first item's number."""
+    chats, count = batch.chats, len(batch.lines)
+    prompts = [
+        f"{chat[0].role}\x01{chat[0].content}\x01{chat[1].role}\x01{chat[1].content}"
+        if len(chat) == 3 and not tools and not chat[1].tool_calls
+        else canonical_prompt(chat, tools)
+        for chat, tools in zip(chats, batch.tools, strict=True)
+    ]
+    replies = [chat[-1] for chat in chats]
+    answers = [
+        answer_text(reply) if reply.tool_calls or reply.function_call else reply.content for reply in replies
+    ]
+    content, normalised = _prompt_keys(prompts)
+    prompt_sizes, answer_sizes = list(map(len, prompts)), list(map(len, answers))  # type: ignore[arg-type]
+    columns = (
+        range(first, first + count),
+        batch.lines,
+        batch.offsets,
+        batch.lengths,
+        content,
+        normalised,
+        _answer_keys(answers),  # type: ignore[arg-type]
+        [answer if size <= LABEL_SIZE else None for answer, size in zip(answers, answer_sizes, strict=True)],
+        prompt_sizes,
+        answer_sizes,
+        _tokens(chats, np.array(prompt_sizes) + np.array(answer_sizes)),
+        batch.parts,
+    )
+    return list(zip(*columns, strict=True))
+
+
+def canonical_prompt(chat: list[Message], tools: Tools) -> str:
+    """Roles and texts of all messages but the answer, and the tools: equal for equal prompts of any format."""
+    pieces: list[str] = []
+    for message in chat[:-1]:
+        pieces += (message.role, answer_text(message))
+    if tools:
+        pieces += ("tools", msgspec.json.encode(tools, order="deterministic").decode())
+    return "\x01".join(pieces)
+
+
+def content_key(chat: list[Message], tools: Tools = None) -> int:
+    """The exact key of one prompt, as in the index: a signed 64-bit hash."""
+    return _keys([canonical_prompt(chat, tools).encode()])[0]
+
+
+def normalise(text: str) -> str:
+    """The text without white space and without upper case, as the normalised key sees it."""
+    return "".join(text.casefold().split())
+
+
+def _prompt_keys(prompts: list[str]) -> tuple[list[int], list[int]]:
+    exact = [prompt.encode() for prompt in prompts]
+    plain = [
+        data.translate(_LOWER, _BLANKS) if prompt.isascii() else normalise(prompt).encode()
+        for prompt, data in zip(prompts, exact, strict=True)
+    ]
+    return _keys(exact), _keys(plain)
+
+
+def _answer_keys(answers: list[str]) -> list[int]:
+    distinct = list(set(answers))
+    if len(distinct) == len(answers):
+        return _keys([answer.encode() for answer in answers])
+    known = dict(zip(distinct, _keys([answer.encode() for answer in distinct]), strict=True))
+    return [known[answer] for answer in answers]
+
+
+def _keys(texts: list[bytes], hashed: Callable[[bytes], Any] = hashlib.sha256) -> list[int]:
+    """The first 64 bits of each text's SHA-256 (quicker than BLAKE2 where the processor helps), signed."""
+    digests = b"".join([hashed(text).digest() for text in texts])
+    return np.frombuffer(digests, "<i8")[::4].tolist()
+
+
+def _tokens(chats: list[list[Message]], sizes: Any) -> list[int]:
+    """Token estimates: measured on a few items of the batch, in proportion to characters for all."""
+    step = max(1, len(chats) // _MEASURED)
+    measured = sum(estimate_tokens(str(message.content)) for chat in chats[::step] for message in chat)
+    ratio = measured / max(1, int(sizes[::step].sum()))
+    marks = PER_MESSAGE * np.fromiter(map(len, chats), np.int64, len(chats))
+    return (np.rint(sizes * ratio).astype(np.int64) + marks).tolist()

@@ -1,0 +1,109 @@
+"""The run page's small tables as plain rows: facts of its head, snapshot, ledger, files."""
+
+from typing import Any
+
+from app.evaluations.answers import Rules
+from app.format import DASH, count, duration, moment, money, number, short_count, short_hash, size
+from app.runs.ledger import NOT_DISCLOSED, LedgerRow
+from app.runs.queries import FileLine, RunView
+
+
+def status_facts(run: RunView) -> list[tuple[str, str]]:
+    """The strip below the run's title: value and what it is."""
+    facts = []
+    if run.active:
+        facts.append((run.progress_note or run.state, "now"))
+        if run.seconds_left is not None:
+            facts.append((duration(run.seconds_left), "left in this stage"))
+    facts.append((duration(run.seconds), "so far" if run.active else "in all"))
+    if run.tokens_per_second:
+        facts.append((f"{short_count(run.tokens_per_second)} / s", "tokens"))
+    facts.append((money(run.microdollars), "cost"))
+    facts.append((run.model, "model"))
+    facts.append((short_hash(str(run.snapshot.get("split_sha256", ""))), "data and split"))
+    return facts
+
+
+def ledger_rows(rows: list[LedgerRow]) -> list[dict[str, Any]]:
+    """The ledger as the macro takes it: None stands for "not disclosed"."""
+    return [
+        {
+            "name": row.label,
+            "asked": "" if row.asked == DASH else row.asked,
+            "sent": "" if row.sent == DASH else row.sent,
+            "resolved": None
+            if row.resolved == NOT_DISCLOSED
+            else ""
+            if row.resolved == DASH
+            else row.resolved,
+            "source": row.source,
+        }
+        for row in rows
+    ]
+
+
+def file_rows(files: list[FileLine]) -> list[tuple[str, str, str, str]]:
+    """Files as (name, note, address, size)."""
+    return [
+        (file.label, file.note, file.href, size(file.size_bytes) if file.size_bytes is not None else "")
+        for file in files
+    ]
+
+
+def snapshot_rows(run: RunView) -> list[tuple[str, ...]]:
+    """What the run was made from and on, as stored."""
+    stored = run.snapshot
+    environment = stored.get("environment") or {}
+    hardware, usage = environment.get("hardware") or {}, stored.get("usage") or {}
+    rows = [
+        ("Data set", f"{stored.get('dataset', DASH)}"),
+        ("Data SHA-256", str(stored.get("dataset_sha256", DASH)), "mono"),
+        ("Split", f"{stored.get('split', DASH)}"),
+        ("Split SHA-256", str(stored.get("split_sha256", DASH)), "mono"),
+        (
+            "Items",
+            " / ".join(
+                count((stored.get("counts") or {}).get(part, 0)) for part in ("train", "validation", "test")
+            ),
+        ),
+        ("Seed", DASH if run.seed is None else str(run.seed)),
+        ("Tunebook", str(stored.get("code", DASH)), "mono"),
+        ("Launched, UTC", moment(run.launched_at)),
+        ("Started, UTC", moment(run.started_at)),
+        ("Ended, UTC", moment(run.ended_at)),
+    ]
+    rows += _measured(run, hardware, usage, environment)
+    packages = environment.get("packages") or {}
+    if packages:
+        rows.append(
+            ("Packages", ", ".join(f"{name} {version}" for name, version in packages.items()), "mono")
+        )
+    return rows
+
+
+def _measured(
+    run: RunView, hardware: dict[str, Any], usage: dict[str, Any], environment: dict[str, Any]
+) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    if usage:
+        rows.append(("Training", duration(usage.get("train_seconds"))))
+        rows.append(("Predicting", duration(usage.get("predict_seconds"))))
+        if usage.get("tokens_trained"):
+            rows.append(("Tokens trained", count(usage["tokens_trained"])))
+        energy = usage.get("energy_joules")
+        rows.append(("Energy", f"{number(energy / 3600)} Wh" if energy else "not measured here"))
+    if run.snapshot.get("parameters"):
+        trained = run.snapshot.get("trained_parameters") or run.snapshot["parameters"]
+        rows.append(("Parameters", f"{count(run.snapshot['parameters'])}, {count(trained)} trained"))
+    if hardware:
+        memory = f", {size(hardware['memory_bytes'])} memory" if hardware.get("memory_bytes") else ""
+        rows.append(("Processor", f"{hardware.get('cpu')}, {hardware.get('cores')} cores{memory}"))
+        rows.append(("GPU", hardware.get("gpu") or "none"))
+        rows.append(("Threads", str(environment.get("threads", DASH))))
+        rows.append(("Python", str(environment.get("python", DASH))))
+    return rows
+
+
+def alias_lines(rules: Rules) -> str:
+    """The aliases as the form shows them."""
+    return "\n".join(f"{written} = {label}" for written, label in rules.aliases.items())

@@ -1,0 +1,119 @@
+"""Experiments: the list, the launch page with its plan, one experiment with its leaderboard."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi.responses import HTMLResponse, Response
+from sqlmodel import Session
+
+from app.errors import TunebookError
+from app.evaluations.columns import leaderboard_table
+from app.experiments.forms import LaunchForm, read_launch_form
+from app.experiments.imports import import_predictions
+from app.experiments.launch_page import launch_page
+from app.experiments.queries import PAGE, experiment_view, list_experiments
+from app.experiments.service import LaunchRequest, launch_experiment
+from app.lab.actor import Actor
+from app.web.forms import Posted
+from app.web.pages import fragment, page, see
+from app.web.session import Acting, Database
+
+router = APIRouter()
+
+
+@router.get("/experiments")
+def list_page(request: Request, session: Database, actor: Acting, before: int | None = None) -> HTMLResponse:
+    """The newest experiments."""
+    lines = list_experiments(session, actor, before)
+    older = f"/experiments?before={lines[-1].id}" if len(lines) == PAGE else ""
+    return page(
+        request, "experiments/list.html", "Experiments", lines=lines, older=older, first=before is None
+    )
+
+
+@router.get("/experiments/new")
+def new_page(
+    request: Request, session: Database, actor: Acting, dataset: int, split: int = 0, models: str = ""
+) -> HTMLResponse:
+    """The launch page of a dataset."""
+    ticked = tuple(name for name in models.split(",") if name)
+    view = launch_page(session, actor, LaunchForm(dataset, split, models=ticked))
+    return page(request, "experiments/new.html", "New experiment", view=view)
+
+
+@router.post("/experiments/plan")
+def plan_fragment(session: Database, actor: Acting, form: Posted) -> HTMLResponse:
+    """The plan for what is ticked now; asked for by the page at every change."""
+    view = launch_page(session, actor, read_launch_form(form))
+    return fragment("experiments/_plan.html", view=view)
+
+
+@router.post("/experiments")
+def launch(request: Request, session: Database, actor: Acting, form: Posted) -> Response:
+    """Launches; the same form twice is one launch. A form that cannot be launched is shown again."""
+    choice = read_launch_form(form)
+    if form.get("action") == "plan":
+        return _form_again(request, session, actor, choice, 200)
+    asked = LaunchRequest(
+        choice.dataset_id, choice.split_id, choice.name, choice.grid, choice.seeds, choice.launch_key
+    )
+    try:
+        experiment = launch_experiment(session, actor, asked)
+    except TunebookError as error:
+        if error.status != 422:
+            raise
+        return _form_again(request, session, actor, choice, 422)
+    return see(f"/experiments/{experiment.id}")
+
+
+def _form_again(
+    request: Request, session: Session, actor: Actor, choice: LaunchForm, status: int
+) -> HTMLResponse:
+    view = launch_page(session, actor, choice)
+    return page(request, "experiments/new.html", "New experiment", status=status, view=view)
+
+
+@router.get("/experiments/{experiment_id}")
+def experiment_page(request: Request, experiment_id: int, session: Database, actor: Acting) -> HTMLResponse:
+    """One experiment: its runs as a leaderboard."""
+    view = experiment_view(session, actor, experiment_id)
+    table = leaderboard_table(view.rows, view.dataset.task)
+    return page(request, "experiments/page.html", view.name, view=view, table=table, import_error=None)
+
+
+@router.get("/experiments/{experiment_id}/leaderboard")
+def leaderboard_fragment(experiment_id: int, session: Database, actor: Acting) -> HTMLResponse:
+    """The leaderboard alone; it asks again while anything is under way."""
+    view = experiment_view(session, actor, experiment_id)
+    table = leaderboard_table(view.rows, view.dataset.task)
+    return fragment("experiments/_leaderboard.html", view=view, table=table)
+
+
+@router.post("/experiments/{experiment_id}/predictions")
+def import_file(
+    request: Request,
+    experiment_id: int,
+    file: UploadFile,
+    model: Annotated[str, Form()],
+    session: Database,
+    actor: Acting,
+) -> Response:
+    """Imports predictions made elsewhere; a file that cannot be used is explained on the same page."""
+    try:
+        import_predictions(session, actor, experiment_id, model, file.file)
+    except TunebookError as error:
+        if error.status not in (409, 422):
+            raise
+        session.rollback()
+        view = experiment_view(session, actor, experiment_id)
+        table = leaderboard_table(view.rows, view.dataset.task)
+        return page(
+            request,
+            "experiments/page.html",
+            view.name,
+            status=error.status,
+            view=view,
+            table=table,
+            import_error=error,
+        )
+    return see(f"/experiments/{experiment_id}")

@@ -1,0 +1,50 @@
+"""Changes and downloads of a run. Its page needs scores and stands in app/evaluations/routes.py."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from app.runs import downloads, queries, service
+from app.web.pages import see
+from app.web.session import Acting, Database
+
+router = APIRouter()
+
+
+@router.get("/runs/{run_id}/series.json")
+def series(run_id: int, session: Database, actor: Acting) -> dict[str, Any]:
+    """The curves of the live chart."""
+    return queries.curves(session, actor, run_id)
+
+
+@router.post("/runs/{run_id}/cancel")
+def cancel(run_id: int, session: Database, actor: Acting) -> Response:
+    """Asks for the run's end."""
+    service.cancel_run(session, actor, run_id)
+    return see(f"/runs/{run_id}")
+
+
+@router.post("/runs/{run_id}/retry")
+def retry(run_id: int, session: Database, actor: Acting) -> Response:
+    """Starts a failed or cancelled run again."""
+    service.retry_run(session, actor, run_id)
+    return see(f"/runs/{run_id}")
+
+
+@router.get("/runs/{run_id}/bundle.zip")
+def bundle(run_id: int, session: Database, actor: Acting) -> Response:
+    """The bundle, which repeats the run without Tunebook."""
+    return downloads.bundle_zip(session, actor, run_id)
+
+
+@router.get("/runs/{run_id}/weights.zip")
+def weights(run_id: int, session: Database, actor: Acting) -> Response:
+    """The adapter or model."""
+    return downloads.weights_zip(session, actor, run_id)
+
+
+@router.get("/runs/{run_id}/files/{name}")
+def file(run_id: int, name: str, session: Database, actor: Acting) -> Response:
+    """One small file of the run."""
+    return downloads.run_file(session, actor, run_id, name)
