@@ -1,0 +1,1 @@
+"""Compute: where a trainer runs. One file each."""

@@ -1,0 +1,48 @@
+"""The contract of a metric: a pure function from a sample to a value with its interval."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Columns aligned by item. `answers` are as read (None: not answered), `raw` as given; `probabilities`
+    are {label: p} or None; `groups` name the item's group or None."""
+
+    task: str
+    labels: tuple[str, ...]
+    expected: Sequence[str]
+    answers: Sequence[str | None]
+    correct: Sequence[bool]
+    probabilities: Sequence[Mapping[str, float] | None]
+    groups: Sequence[str | None]
+    raw: Sequence[str | None]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A metric's value with its 95 % interval over `n` items; None where it does not apply."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric. `format` is percent (a rate in 0..1), number or table (its content is in the detail);
+    `direction` is higher, lower or none; `compute` returns None when the metric does not apply."""
+
+    name: str
+    label: str
+    tasks: tuple[str, ...]
+    direction: str
+    format: str
+    formula: str
+    source: str
+    compute: Callable[[Sample], Value | None]
+    # Where the metric stands in a table: small numbers first.
+    order: int = 50
