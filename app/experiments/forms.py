@@ -17,7 +17,8 @@ from app.experiments.plan import GridRow, PlannedModel
 from app.runs.ledger import text as as_text
 from app.web.forms import text, texts, whole
 
-SEED_COUNTS = (1, 2, 3, 5)
+# What the control offers: {value: label}.
+SEEDS = {"1": "1 seed", "1,2": "2 seeds", "1,2,3": "3", "1,2,3,4,5": "5"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class LaunchForm:
     name: str = ""
     models: tuple[str, ...] = ()
     hugging_face: str = ""
-    seed_count: int = 1
+    seed_list: str = "1"
     asked: dict[str, dict[str, Any]] = field(default_factory=dict)
     chosen_presets: dict[str, str] = field(default_factory=dict)
     launch_key: str = field(default_factory=lambda: secrets.token_hex(12))
@@ -41,8 +42,15 @@ class LaunchForm:
 
     @property
     def seeds(self) -> list[int]:
-        """Seeds 1, 2, ... as many as chosen."""
-        return list(range(1, self.seed_count + 1))
+        """The chosen seeds as numbers."""
+        return [int(part) for part in self.seed_list.split(",")]
+
+    @property
+    def seed_options(self) -> list[tuple[str, str]]:
+        """What the control offers, with the present choice when it is another (a cloned run's seed)."""
+        options = dict(SEEDS)
+        options.setdefault(self.seed_list, f"seed {self.seed_list.replace(',', ', ')}")
+        return list(options.items())
 
 
 def read_launch_form(form: FormData) -> LaunchForm:
@@ -55,18 +63,22 @@ def read_launch_form(form: FormData) -> LaunchForm:
     for model in models:
         chosen[model] = text(form, f"preset:{model}")
         asked[model] = _asked(form, model, chosen[model])
-    seed_count = whole(form, "seed_count", 1)
     return LaunchForm(
         whole(form, "dataset"),
         whole(form, "split"),
         text(form, "name")[:200],
         tuple(models),
         text(form, "hugging_face"),
-        seed_count if 1 <= seed_count <= 20 else 1,
+        _seed_list(text(form, "seeds", "1")),
         asked,
         chosen,
         text(form, "launch_key")[:64] or secrets.token_hex(12),
     )
+
+
+def _seed_list(posted: str) -> str:
+    parts = [part.strip() for part in posted.split(",")]
+    return ",".join(parts) if len(parts) <= 20 and all(p.isdecimal() and len(p) < 11 for p in parts) else "1"
 
 
 def _asked(form: FormData, model: str, preset: str) -> dict[str, Any]:

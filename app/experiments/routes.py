@@ -10,6 +10,7 @@ from app.errors import TunebookError
 from app.evaluations.columns import leaderboard_table
 from app.experiments.forms import LaunchForm, read_launch_form
 from app.experiments.imports import import_predictions
+from app.experiments.clone import form_of_run
 from app.experiments.launch_page import launch_page
 from app.experiments.queries import PAGE, experiment_view, list_experiments
 from app.experiments.service import LaunchRequest, launch_experiment
@@ -33,11 +34,11 @@ def list_page(request: Request, session: Database, actor: Acting, before: int | 
 
 @router.get("/experiments/new")
 def new_page(
-    request: Request, session: Database, actor: Acting, dataset: int, split: int = 0, models: str = ""
+    request: Request, session: Database, actor: Acting, dataset: int = 0, split: int = 0, clone: int = 0
 ) -> HTMLResponse:
-    """The launch page of a dataset."""
-    ticked = tuple(name for name in models.split(",") if name)
-    view = launch_page(session, actor, LaunchForm(dataset, split, models=ticked))
+    """The launch page of a dataset; with `clone`, filled in with a run's own model, seed and settings."""
+    form = form_of_run(session, actor, clone) if clone else LaunchForm(dataset, split)
+    view = launch_page(session, actor, form)
     return page(request, "experiments/new.html", "New experiment", view=view)
 
 

@@ -1,0 +1,29 @@
+"""Fills the launch form with what a run was launched with, so that it can be launched again with one thing changed."""
+
+from sqlmodel import Session
+
+from app.catalog.facts import suggest
+from app.catalog.models import find_model
+from app.experiments.forms import LaunchForm
+from app.experiments.plan import data_facts
+from app.experiments.service import data_of
+from app.lab.actor import Actor, find
+from app.runs.ledger import sent_values
+from app.tables import Experiment, Run
+
+
+def form_of_run(session: Session, actor: Actor, run_id: int) -> LaunchForm:
+    """The run's model, seed and data; every value that is not what would be chosen today counts as asked."""
+    run: Run = find(session, actor, Run, run_id)
+    experiment = session.get_one(Experiment, run.experiment_id)
+    dataset, split = data_of(session, actor, run.dataset_id, run.split_id)
+    chosen = suggest(find_model(run.model), data_facts(dataset, split))
+    sent = sent_values(run.ledger)
+    return LaunchForm(
+        run.dataset_id,
+        run.split_id,
+        name=f"{experiment.name}, again"[:200],
+        models=(run.model,),
+        seed_list="1" if run.seed is None else str(run.seed),
+        asked={run.model: {name: value for name, value in sent.items() if chosen.get(name) != value}},
+    )
