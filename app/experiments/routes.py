@@ -8,9 +8,9 @@ from sqlmodel import Session
 
 from app.errors import TunebookError
 from app.evaluations.columns import leaderboard_table
+from app.experiments.clone import form_of_run
 from app.experiments.forms import LaunchForm, read_launch_form
 from app.experiments.imports import import_predictions
-from app.experiments.clone import form_of_run
 from app.experiments.launch_page import launch_page
 from app.experiments.queries import PAGE, experiment_view, list_experiments
 from app.experiments.service import LaunchRequest, launch_experiment
