@@ -13,7 +13,8 @@ from app.evaluations.queries import prediction_rows, scored_run
 from app.evaluations.table import PredictionRow
 from app.lab.actor import Actor
 from app.metrics import for_task
-from app.runs.queries import RunView, run_view
+from app.runs.chart import Reading, readings
+from app.runs.queries import RunView, curves, run_view
 from app.shapes import ConfusionRow, Segment, confusion, stacked
 from app.tables import Run, Scoring
 
@@ -75,6 +76,7 @@ class RunPage:
     """The run page."""
 
     run: RunView
+    readings: list[Reading]
     scores: ScoresView | None
     predictions: list[PredictionLine]
     show: str
@@ -84,10 +86,11 @@ class RunPage:
 def run_page(session: Session, actor: Actor, run_id: int, show: str = "all", after: int = -1) -> RunPage:
     """The page of one run; predictions start behind item number `after`, all or only wrong ones."""
     run = run_view(session, actor, run_id)
+    now = readings(curves(session, actor, run_id))
     try:
         scored = scored_run(session, actor, run_id)
     except NotFound:
-        return RunPage(run, None, [], show, "")
+        return RunPage(run, now, None, [], show, "")
     view = _scores(
         session, actor, run_id, scored.rules, scored.evaluation.id or 0, scored.evaluation.matched_by
     )
@@ -97,7 +100,7 @@ def run_page(session: Session, actor: Actor, run_id: int, show: str = "all", aft
     older = (
         f"/runs/{run_id}?show={show}&after={rows[PAGE - 1].number}#predictions" if len(rows) > PAGE else ""
     )
-    return RunPage(run, view, lines, show, older)
+    return RunPage(run, now, view, lines, show, older)
 
 
 def _scores(

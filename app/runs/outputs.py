@@ -13,12 +13,13 @@ CURVES = ("loss", "validation_loss", "learning_rate", "tokens_per_second")
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the process says it is; `fraction` is of the stage, 0 to 1."""
+    """Where the process says it is; `fraction` is of the stage, 0 to 1, `steps` the training steps in all."""
 
     stage: str = "preparing"
     fraction: float = 0.0
     seconds_left: float | None = None
     message: str = ""
+    steps: int | None = None
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def read_progress(folder: Path) -> Progress:
         min(max(float(found.get("fraction") or 0.0), 0.0), 1.0),
         found.get("seconds_left"),
         str(found.get("message") or "")[:300],
+        found["steps"] if isinstance(found.get("steps"), int) else None,
     )
 
 

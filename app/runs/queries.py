@@ -61,7 +61,6 @@ class RunView:
     preview: list[Any]
     log: str
     files: list[FileLine]
-    has_curve: bool
     tokens_per_second: float | None
     launched_at: datetime
     started_at: datetime | None
@@ -113,7 +112,6 @@ def run_view(session: Session, actor: Actor, run_id: int) -> RunView:
         preview=outputs.read_list(folder, "preview.json"),
         log=outputs.read_log(folder, LOG_LINES),
         files=_files(run),
-        has_curve=_last(session, run_id, "loss") is not None,
         tokens_per_second=_last(session, run_id, "tokens_per_second"),
         launched_at=run.created_at,
         started_at=run.started_at,
@@ -139,7 +137,7 @@ def _last(session: Session, run_id: int, name: str) -> float | None:
 
 
 def curves(session: Session, actor: Actor, run_id: int) -> dict[str, Any]:
-    """{"state", "active", "series": {name: [[step, value], ...]}} in order of steps."""
+    """{"state", "active", "steps": in all or None, "series": {name: [[step, value], ...]}} in order of steps."""
     run: Run = find(session, actor, Run, run_id)
     series: dict[str, list[list[float]]] = {}
     rows = session.exec(
@@ -149,7 +147,12 @@ def curves(session: Session, actor: Actor, run_id: int) -> dict[str, Any]:
     )
     for name, step, value in rows:
         series.setdefault(name, []).append([step, value])
-    return {"state": run.state, "active": run.state in ACTIVE, "series": series}
+    return {
+        "state": run.state,
+        "active": run.state in ACTIVE,
+        "steps": outputs.read_progress(run_folder(run_id)).steps,
+        "series": series,
+    }
 
 
 def _files(run: Run) -> list[FileLine]:

@@ -3,10 +3,11 @@
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 
 from app.runs import downloads, queries, service
-from app.web.pages import see
+from app.runs.chart import loss_chart, readings
+from app.web.pages import fragment, see
 from app.web.session import Acting, Database
 
 router = APIRouter()
@@ -14,8 +15,16 @@ router = APIRouter()
 
 @router.get("/runs/{run_id}/series.json")
 def series(run_id: int, session: Database, actor: Acting) -> dict[str, Any]:
-    """The curves of the live chart."""
-    return queries.curves(session, actor, run_id)
+    """The loss curves as the live chart reads them."""
+    return loss_chart(queries.curves(session, actor, run_id))
+
+
+@router.get("/runs/{run_id}/curves")
+def curves(run_id: int, session: Database, actor: Acting) -> HTMLResponse:
+    """The newest readings below the chart; the region asks again while the run is under way."""
+    found = queries.curves(session, actor, run_id)
+    view = {"run_id": run_id, "active": found["active"], "readings": readings(found)}
+    return fragment("runs/_curves.html", **view)
 
 
 @router.post("/runs/{run_id}/cancel")
