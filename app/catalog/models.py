@@ -7,6 +7,7 @@ from typing import Any
 from app import baselines
 from app.config import settings
 from app.errors import Invalid
+from app.lab.machine import pytorch_version
 from app.registry import load_kinds
 
 
@@ -32,6 +33,11 @@ class Model:
     unavailable: str = ""
 
 
+# The groups of the grid in their order, with what is true of all models in one.
+GROUPS = {
+    "Baselines": "free, seconds to minutes, no GPU",
+    "Local": "trained on this machine",
+}
 STARTERS = {
     "starter/tiny": ("Starter, 0.85 M", "0.85 M parameters"),
     "starter/small": ("Starter, 1.9 M", "1.9 M parameters"),
@@ -171,12 +177,8 @@ def _allowed_folder(name: str) -> Path:
 
 
 def _training_missing() -> str:
-    """Why nothing can be trained here, or "". Looks at the files of the trainer's Python, imports nothing."""
-    python = Path(settings().trainer_python)
-    folders = [python.parent.parent / "lib", python.resolve().parent.parent / "lib"]
-    if any(next(folder.glob("python3*/site-packages/torch/__init__.py"), None) for folder in folders):
-        return ""
-    return "needs PyTorch: run `make up` without TRAIN=0"
+    """Why nothing can be trained here, or ""."""
+    return "" if pytorch_version() else "needs PyTorch: run `make up` without TRAIN=0"
 
 
 def model_label(model_id: str) -> str:

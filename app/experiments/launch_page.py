@@ -6,7 +6,7 @@ from typing import Any
 from sqlmodel import Session
 
 from app.catalog import facts as choices
-from app.catalog.models import Model, all_models
+from app.catalog.models import GROUPS, Model, all_models
 from app.datasets.queries import splits_of
 from app.errors import TunebookError
 from app.experiments.forms import LaunchForm, remember
@@ -17,11 +17,6 @@ from app.hyperparameters import Hyperparameter
 from app.lab.actor import Actor
 from app.runs.ledger import text as as_text
 from app.tables import Dataset, Split
-
-GROUPS = {
-    "Baselines": "free, seconds to minutes, no GPU",
-    "Local": "trained on this machine",
-}
 
 
 @dataclass(frozen=True)

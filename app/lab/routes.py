@@ -1,0 +1,64 @@
+"""The lab page: who is signed in, API tokens, and this machine."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+from sqlmodel import Session
+
+from app.errors import Invalid
+from app.lab.actor import Actor
+from app.lab.machine import this_machine
+from app.lab.page import machine_rows
+from app.lab.tokens import end_api_token, list_api_tokens, make_api_token
+from app.web.forms import Posted, text
+from app.web.pages import page, see
+from app.web.session import Acting, Database
+
+router = APIRouter()
+
+
+@router.get("/lab")
+def lab_page(request: Request, session: Database, actor: Acting) -> HTMLResponse:
+    """Who is signed in, what opens the API, and what this machine has."""
+    return _lab(request, session, actor)
+
+
+@router.post("/lab/tokens")
+def make_token(request: Request, session: Database, actor: Acting, form: Posted) -> HTMLResponse:
+    """Makes an API token and shows its secret, this once: nothing keeps it, so there is nothing to redirect to."""
+    try:
+        secret = make_api_token(session, actor, text(form, "name"))
+    except Invalid as error:
+        return _lab(request, session, actor, status=422, name=text(form, "name"), errors=error.fields)
+    return _lab(request, session, actor, status=201, secret=secret)
+
+
+@router.post("/lab/tokens/{token_id}/end")
+def end_token(token_id: int, session: Database, actor: Acting) -> Response:
+    """Ends a token."""
+    end_api_token(session, actor, token_id)
+    return see("/lab#tokens")
+
+
+def _lab(
+    request: Request,
+    session: Session,
+    actor: Actor,
+    *,
+    status: int = 200,
+    secret: str = "",
+    name: str = "",
+    errors: dict[str, str] | None = None,
+) -> HTMLResponse:
+    return page(
+        request,
+        "lab/page.html",
+        "Lab",
+        status=status,
+        actor=actor,
+        tokens=list_api_tokens(session, actor),
+        secret=secret,
+        name=name,
+        errors=errors or {},
+        groups=machine_rows(this_machine()),
+        address=str(request.base_url).rstrip("/"),
+    )

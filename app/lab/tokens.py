@@ -1,0 +1,67 @@
+"""API tokens of the acting member: list, make, end. Called by the lab page; `tunebook token` makes them too."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from app.clock import now
+from app.errors import Invalid, NotFound
+from app.lab.actor import Actor
+from app.lab.sign_in import make_token
+from app.tables import Token, TokenKind
+
+MOST = 100
+NAME_SIZE = 100
+
+
+@dataclass(frozen=True)
+class TokenLine:
+    """One token that still opens the API; its secret is not kept and cannot be shown again."""
+
+    id: int
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+
+
+def list_api_tokens(session: Session, actor: Actor) -> list[TokenLine]:
+    """The member's live tokens, newest first, at most MOST."""
+    rows = session.exec(select(Token).where(*_live(actor)).order_by(col(Token.id).desc()).limit(MOST))
+    return [TokenLine(row.id or 0, row.name, row.created_at, row.expires_at) for row in rows]
+
+
+def make_api_token(session: Session, actor: Actor, name: str) -> str:
+    """A new token's secret, to be shown once. Raises Invalid for a name that is empty or too long, or when
+    there are MOST tokens already."""
+    name = name.strip()
+    if not name:
+        raise Invalid("The token has no name.", "", {"name": "Say what it is for, for example: my laptop."})
+    if len(name) > NAME_SIZE:
+        raise Invalid("The name is too long.", "", {"name": f"Use at most {NAME_SIZE} characters."})
+    held = session.exec(select(func.count()).select_from(Token).where(*_live(actor))).one()
+    if held >= MOST:
+        raise Invalid(f"There are {held} tokens already.", "", {"name": "End a token that is not in use."})
+    return make_token(session, actor, TokenKind.API, name)
+
+
+def end_api_token(session: Session, actor: Actor, token_id: int) -> None:
+    """The token opens nothing from now on; ending it twice changes nothing. Raises NotFound for a token that
+    is not the member's."""
+    mine = (Token.id == token_id, Token.member_id == actor.member_id, Token.kind == TokenKind.API)
+    token = session.exec(select(Token).where(*mine)).first()
+    if token is None:
+        raise NotFound(f"There is no API token {token_id} here.", "Look for it in the list on the Lab page.")
+    token.ended_at = token.ended_at or now()
+    session.flush()
+
+
+def _live(actor: Actor) -> tuple[Any, ...]:
+    return (
+        Token.member_id == actor.member_id,
+        Token.kind == TokenKind.API,
+        col(Token.ended_at).is_(None),
+        col(Token.expires_at) > now(),
+    )
