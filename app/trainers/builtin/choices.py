@@ -1,0 +1,76 @@
+"""Values chosen for the data, named sets of values, and what would go wrong. Pure."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from app.trainers.builtin.fields import hyperparameters
+
+# Fewer steps leave the weights half trained, more bring little on short answers.
+FEWEST_STEPS, MOST_STEPS = 300, 4000
+FEWEST_EPOCHS, MOST_EPOCHS = 2, 60
+LONGEST_STARTER, LONGEST_ROW = 2048, 4096
+FEWEST_ITEMS = 10
+SHORT_ANSWERS = ("classification", "number")
+LORA_RATE, FULL_RATE = 2e-4, 2e-5
+
+
+def suggest(model_id: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for every hyperparameter, by the size and the lengths of the data."""
+    values = {field.name: field.default for field in hyperparameters(model_id)}
+    batch = values["batch_size"] * values.get("gradient_accumulation", 1)
+    values["epochs"] = _epochs(values["epochs"], math.ceil(max(1, facts["train_items"]) / batch))
+    longest = int(facts["max_tokens"] or 0)
+    if model_id.startswith("starter/"):
+        values["max_seq_len"] = _room(longest, 512, LONGEST_STARTER)
+        if model_id == "starter/small":
+            values["learning_rate"] = 1.5e-3
+        if facts["task"] not in SHORT_ANSWERS:
+            values["vocabulary"] = 2048
+    else:
+        values["max_seq_len"] = _room(longest, 256, LONGEST_ROW)
+    return values
+
+
+def _epochs(usual: int, steps_per_epoch: int) -> int:
+    """The usual number, more where few items would make too few steps, fewer where many make too many."""
+    wanted = min(max(usual * steps_per_epoch, FEWEST_STEPS), MOST_STEPS) / steps_per_epoch
+    return int(min(max(math.ceil(wanted), FEWEST_EPOCHS), MOST_EPOCHS))
+
+
+def _room(longest: int, least: int, most: int) -> int:
+    """The power of two that holds `longest` tokens with a tenth to spare: the count is an estimate."""
+    return min(max(2 ** math.ceil(math.log2(max(1.1 * longest, 1))), least), most)
+
+
+def presets(model_id: str) -> dict[str, dict[str, Any]]:
+    """LoRA of three sizes and full fine-tuning for Hugging Face models; quick and long for a starter."""
+    if model_id.startswith("starter/"):
+        return {"quick look, 3 epochs": {"epochs": 3}, "long, 24 epochs": {"epochs": 24}}
+    return {
+        "LoRA r 8, alpha 32": _lora(8, 32),
+        "LoRA r 16, alpha 32": _lora(16, 32),
+        "LoRA r 32, alpha 64": _lora(32, 64),
+        "Full fine-tuning": {"method": "full", "learning_rate": FULL_RATE, "weight_decay": 0.01},
+    }
+
+
+def _lora(r: int, alpha: int) -> dict[str, Any]:
+    return {"method": "lora", "lora_r": r, "lora_alpha": alpha, "learning_rate": LORA_RATE}
+
+
+def problems(model_id: str, facts: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
+    """What would go wrong, as sentences; empty when it can be launched."""
+    label = model_id.partition("/")[2]
+    found = []
+    if model_id.startswith("starter/") and facts["train_items"] < FEWEST_ITEMS:
+        found.append(
+            f"{model_id} has {facts['train_items']} training items and needs at least {FEWEST_ITEMS}: "
+            "it starts from nothing. Add items, or take a baseline."
+        )
+    if facts["max_tokens"] > values["max_seq_len"]:
+        found.append(
+            f"{label}: the longest row has about {facts['max_tokens']:,} tokens, more than the context of "
+            f"{values['max_seq_len']:,}, and would be cut. Raise the context, or shorten the row."
+        )
+    return found

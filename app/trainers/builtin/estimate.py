@@ -1,0 +1,88 @@
+"""How long a run will take, before it starts. Rates were measured; see each constant."""
+
+import json
+import math
+import os
+import re
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from app.config import settings
+
+# Starter: trained tokens per second on one core, by model.
+STARTER_RATE = {"starter/tiny": 7000.0, "starter/small": 4300.0}
+# A second core adds this part of the first: short batches do not share well.
+SECOND_CORE = 0.7
+# The starter's tokenizer is made for the data: so many of its tokens per estimated token.
+OWN_TOKENS = 0.8
+STARTER_START_SECONDS, STARTER_ITEMS_PER_SECOND = 7.0, 120.0
+HF_START_SECONDS = 20.0
+# Useful floating-point operations per second: one CPU core in fp32, one data-centre GPU in bf16.
+CORE_FLOPS, GPU_FLOPS = 3e10, 1.2e14
+# Forward, backward and weight gradients of one token, per parameter; LoRA leaves most of the last out.
+FULL_FLOPS, LORA_FLOPS, PREDICT_FLOPS = 6, 4, 2
+SIZE_IN_NAME = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)\s*([bm])(?![A-Za-z0-9])", re.IGNORECASE)
+
+
+def estimate(
+    model_id: str, facts: Mapping[str, Any], values: Mapping[str, Any], cores: int
+) -> dict[str, Any]:
+    """{"tokens": trained tokens, "seconds": float or None} for one seed."""
+    length = min(facts["mean_tokens"] or 1, values["max_seq_len"])
+    tokens = int(length * facts["train_items"] * values["epochs"])
+    if model_id.startswith("starter/"):
+        seconds = _starter_seconds(model_id, facts, tokens * OWN_TOKENS, cores)
+        return {"tokens": int(tokens * OWN_TOKENS), "seconds": seconds}
+    size = parameters(model_id)
+    if size is None:
+        return {"tokens": tokens, "seconds": None}
+    flops = _speed(cores)
+    per_token = LORA_FLOPS if values["method"] == "lora" else FULL_FLOPS
+    tested = length * facts["test_items"] * PREDICT_FLOPS
+    return {"tokens": tokens, "seconds": HF_START_SECONDS + size * (tokens * per_token + tested) / flops}
+
+
+def _starter_seconds(model_id: str, facts: Mapping[str, Any], tokens: float, cores: int) -> float:
+    speed = 1 + SECOND_CORE * math.log2(max(1, min(cores, 8)))
+    rate = STARTER_RATE.get(model_id, STARTER_RATE["starter/small"])
+    predicted = facts["test_items"] / STARTER_ITEMS_PER_SECOND
+    return STARTER_START_SECONDS + (tokens / rate + predicted) / speed
+
+
+def _speed(cores: int) -> float:
+    return GPU_FLOPS if Path("/proc/driver/nvidia/version").exists() else CORE_FLOPS * max(1, cores)
+
+
+def parameters(model_id: str) -> int | None:
+    """Parameters of hf/<name or folder>: counted in the folder's weights, else read off the name ("0.5B")."""
+    name = model_id.partition("/")[2]
+    folder = _folder(name)
+    if folder is not None:
+        return sum(_count(file) for file in sorted(folder.glob("*.safetensors"))) or None
+    sizes = SIZE_IN_NAME.findall(name.replace("-", " ").replace("_", " "))
+    if not sizes:
+        return None
+    number, unit = sizes[-1]
+    return int(float(number) * (1e9 if unit.lower() == "b" else 1e6))
+
+
+def _folder(name: str) -> Path | None:
+    roots = [root.expanduser().resolve() for root in settings().model_dirs]
+    for root in roots:
+        path = Path(os.path.normpath(root / Path(name).expanduser()))
+        if path.is_relative_to(root) and path.is_dir():
+            return path
+    return None
+
+
+def _count(file: Path) -> int:
+    """Elements of all tensors, from the header of a safetensors file: 8 bytes of length, then JSON."""
+    try:
+        with file.open("rb") as opened:
+            (length,) = struct.unpack("<Q", opened.read(8))
+            header = json.loads(opened.read(min(length, 100_000_000)))
+    except (OSError, ValueError, struct.error):
+        return 0
+    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")

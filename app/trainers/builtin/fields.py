@@ -1,0 +1,117 @@
+"""The hyperparameters of the built-in trainer, in the order of the forms. The defaults are the published recipe."""
+
+from app.hyperparameters import Hyperparameter
+
+SCHEDULES = ("cosine", "linear", "constant")
+
+STARTER = (
+    Hyperparameter(
+        "epochs", "Epochs", "int", 12, "How often training goes through all items.",
+        minimum=1, maximum=1000, simple=True,
+    ),
+    Hyperparameter(
+        "learning_rate", "Learning rate", "float", 2e-3, "The highest step size, reached after the warm-up.",
+        minimum=1e-7, maximum=1.0, simple=True,
+    ),
+    Hyperparameter(
+        "batch_size", "Batch size", "int", 32, "Items per step; items of like length go together.",
+        unit="items", minimum=1, maximum=4096, simple=True,
+    ),
+    Hyperparameter(
+        "row_loss_weight", "Loss on the whole row", "float", 0.3,
+        "Added to the loss on the answer: this much times the loss on every token of the row.",
+        minimum=0, maximum=100,
+    ),
+    Hyperparameter(
+        "vocabulary", "Vocabulary", "int", 1024, "Tokens of the tokenizer that is made from the train split.",
+        unit="tokens", minimum=300, maximum=65536,
+    ),
+    Hyperparameter(
+        "max_seq_len", "Context", "int", 512, "Longest row; longer ones lose their beginning.",
+        unit="tokens", minimum=32, maximum=8192,
+    ),
+    Hyperparameter(
+        "schedule", "Schedule", "choice", "cosine", "How the learning rate falls after the warm-up.",
+        choices=SCHEDULES,
+    ),
+    Hyperparameter(
+        "warmup_ratio", "Warm-up", "float", 0.1, "Part of all steps over which the learning rate rises.",
+        minimum=0, maximum=1,
+    ),
+    Hyperparameter(
+        "weight_decay", "Weight decay", "float", 0.1, "AdamW; not on norms and embeddings.",
+        minimum=0, maximum=10,
+    ),
+    Hyperparameter("adam_beta1", "Adam beta 1", "float", 0.9, minimum=0, maximum=0.9999),
+    Hyperparameter("adam_beta2", "Adam beta 2", "float", 0.98, minimum=0, maximum=0.99999),
+    Hyperparameter(
+        "max_grad_norm", "Gradient clip", "float", 1.0, "Largest norm of the gradient.",
+        minimum=0.001, maximum=1000,
+    ),
+    Hyperparameter(
+        "predict_batch_size", "Items at once when predicting", "int", 64, minimum=1, maximum=4096
+    ),
+)  # fmt: skip
+
+HUGGING_FACE = (
+    Hyperparameter(
+        "method", "Method", "choice", "lora", "lora trains small added matrices, full trains every weight.",
+        choices=("lora", "full"), simple=True,
+    ),
+    Hyperparameter(
+        "epochs", "Epochs", "int", 3, "How often training goes through all items.",
+        minimum=1, maximum=1000, simple=True,
+    ),
+    Hyperparameter(
+        "learning_rate", "Learning rate", "float", 2e-4, "2e-4 is usual for LoRA, 2e-5 for full fine-tuning.",
+        minimum=1e-8, maximum=1.0, simple=True,
+    ),
+    Hyperparameter(
+        "batch_size", "Batch size", "int", 8, "Items in memory at once.",
+        unit="items", minimum=1, maximum=1024, simple=True,
+    ),
+    Hyperparameter(
+        "gradient_accumulation", "Gradient accumulation", "int", 2,
+        "Batches per step: the effective batch is this times the batch size.", minimum=1, maximum=1024,
+    ),
+    Hyperparameter("lora_r", "LoRA rank r", "int", 16, minimum=1, maximum=1024, simple=True),
+    Hyperparameter(
+        "lora_alpha", "LoRA alpha", "int", 32, "The update is scaled by alpha / r.",
+        minimum=1, maximum=4096, simple=True,
+    ),
+    Hyperparameter("lora_dropout", "LoRA dropout", "float", 0.0, minimum=0, maximum=0.9),
+    Hyperparameter(
+        "lora_targets", "LoRA targets", "text", "all-linear",
+        "all-linear, or names of layers apart by commas, for example q_proj, v_proj.",
+    ),
+    Hyperparameter(
+        "max_seq_len", "Longest row", "int", 1024, "Longer rows lose their end.",
+        unit="tokens", minimum=16, maximum=131072,
+    ),
+    Hyperparameter("schedule", "Schedule", "choice", "cosine", choices=SCHEDULES),
+    Hyperparameter(
+        "warmup_ratio", "Warm-up", "float", 0.1, "Part of all steps over which the learning rate rises.",
+        minimum=0, maximum=1,
+    ),
+    Hyperparameter("weight_decay", "Weight decay", "float", 0.0, minimum=0, maximum=10),
+    Hyperparameter("adam_beta1", "Adam beta 1", "float", 0.9, minimum=0, maximum=0.9999),
+    Hyperparameter("adam_beta2", "Adam beta 2", "float", 0.999, minimum=0, maximum=0.99999),
+    Hyperparameter("max_grad_norm", "Gradient clip", "float", 1.0, minimum=0.001, maximum=1000),
+    Hyperparameter(
+        "precision", "Precision", "choice", "auto", "auto: bf16 on a GPU, fp32 on a CPU.",
+        choices=("auto", "bf16", "fp32"),
+    ),
+    Hyperparameter(
+        "gradient_checkpointing", "Gradient checkpointing", "choice", "auto",
+        "Saves memory, costs about a third more time. auto: on with a GPU, off on a CPU.",
+        choices=("auto", "yes", "no"),
+    ),
+    Hyperparameter(
+        "predict_batch_size", "Items at once when predicting", "int", 16, minimum=1, maximum=4096
+    ),
+)  # fmt: skip
+
+
+def hyperparameters(model_id: str) -> tuple[Hyperparameter, ...]:
+    """The fields of a starter or of a Hugging Face model."""
+    return STARTER if model_id.startswith("starter/") else HUGGING_FACE
