@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from app.comparisons.queries import FILTERS, Answer, ComparedItem, Comparison, Pair
+from app.comparisons.sentence import p_text, points
 from app.evaluations.columns import LeaderboardTable, leaderboard_table
 from app.evaluations.leaderboard import LeaderboardRow
 from app.evaluations.run_page import probability_bar
@@ -117,13 +118,12 @@ def _flips(view: Comparison, href) -> dict[str, FlipCell]:  # type: ignore[no-un
 def _numbers(pair: Pair | None) -> list[tuple[str, str]]:
     if pair is None or not pair.items:
         return []
-    p = "< 0.001" if pair.p < 0.001 else f"{pair.p:.3f}".rstrip("0").rstrip(".")
     return [
         (
             "Difference, points",
-            f"{percent(pair.difference)} ({percent(pair.low)} to {percent(pair.high)})".replace("-", "−"),
+            f"{points(pair.difference)} ({points(pair.low)} to {points(pair.high)})",
         ),
-        ("Exact McNemar p", p),
+        ("Exact McNemar test", p_text(pair.p)),
         ("Items that both answered", count(pair.items)),
         ("Smallest difference this set shows, points", f"about {percent(pair.smallest, 0)}"),
     ]

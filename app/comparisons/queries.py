@@ -9,11 +9,11 @@ from sqlalchemy.orm import aliased, join
 from sqlmodel import Session, col, select
 
 from app.comparisons.sentence import plain_sentence
-from app.comparisons.statistics import mcnemar_exact, paired_difference, smallest_difference
 from app.datasets.stored import StoredItem, items_by_number
 from app.errors import Invalid, NotFound
 from app.evaluations.leaderboard import LeaderboardRow, leaderboard
 from app.lab.actor import Actor
+from app.statistics import mcnemar_exact, paired_difference, smallest_difference
 from app.tables import Dataset, Prediction, Reading, Run, Split
 
 PAGE = 50

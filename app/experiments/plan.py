@@ -10,10 +10,10 @@ from typing import Any
 from app.catalog import facts as choices
 from app.catalog.facts import DataFacts
 from app.catalog.models import Model, find_model
-from app.comparisons.statistics import smallest_difference
 from app.errors import Invalid
 from app.hyperparameters import Hyperparameter
 from app.runs.ledger import open_ledger
+from app.statistics import smallest_difference
 from app.tables import Dataset, Split
 
 MAX_RUNS = 500
