@@ -7,7 +7,7 @@ from starlette.staticfiles import StaticFiles
 
 from app.assets import STATIC
 from app.log import set_up_logging
-from app.web import sign_in
+from app.web import api_docs, sign_in
 from app.web.errors import add_error_handlers
 from app.web.security import Security
 from app.web.session import gate
@@ -30,6 +30,7 @@ def create_app() -> FastAPI:
         dependencies=[Depends(gate)],
     )
     app.include_router(sign_in.router, include_in_schema=False)
+    app.include_router(api_docs.router, include_in_schema=False)
     for noun in PAGES:
         app.include_router(import_module(f"app.{noun}.routes").router, include_in_schema=False)
     for noun in API:

@@ -24,6 +24,6 @@ def environment() -> Environment:
     return made
 
 
-def render(name: str, **context: Any) -> str:
+def render(name: str, /, **context: Any) -> str:
     """The text of template `name`, for example "runs/page.html"."""
     return environment().get_template(name).render(**context)

@@ -10,7 +10,7 @@ def machine_rows(machine: Machine) -> list[tuple[str, Rows]]:
     """Groups of rows: what trains, where data lies, which Tunebook this is."""
     pytorch = machine.pytorch or "not here: baselines still work; run `make up` without TRAIN=0 to add it"
     data = size(machine.data_bytes) if machine.data_counted else f"more than {size(machine.data_bytes)}"
-    cores = plural(machine.threads_per_run, "thread")
+    threads = plural(machine.threads_per_run, "thread")
     return [
         (
             "This machine",
@@ -19,7 +19,7 @@ def machine_rows(machine: Machine) -> list[tuple[str, Rows]]:
                 ("Memory", f"{size(machine.memory_bytes)}, {size(machine.memory_free_bytes)} free"),
                 ("GPU", ", ".join(machine.gpus) or "none: small models and baselines run on the processor"),
                 ("PyTorch", pytorch),
-                ("Trains at once", f"{plural(machine.slots, 'run')} with {cores} each"),
+                ("Trains at once", f"{plural(machine.slots, 'run')}, {threads} each"),
             ],
         ),
         (

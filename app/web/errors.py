@@ -23,7 +23,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 def answer(request: Request, error: TunebookError, request_id: str = "") -> Response:
     """An error as problem JSON (RFC 9457) under /api, else as a page."""
-    if request.url.path.startswith("/api/"):
+    if request.url.path.startswith("/api/") and request.url.path != "/api/docs":
         body = {
             "type": "about:blank",
             "title": error.title,
@@ -65,9 +65,7 @@ async def _invalid_request(request: Request, error: Any) -> Response:
 
 async def _http(request: Request, error: Any) -> Response:
     if error.status_code == 404:
-        return answer(
-            request, NotFound("There is nothing at this address.", "Start from the list on the left.")
-        )
+        return answer(request, NotFound("There is nothing at this address.", "Start from the menu."))
     problem = TunebookError(f"The server answered: {error.detail}.", "")
     problem.status = error.status_code
     return answer(request, problem)

@@ -30,6 +30,7 @@ def page(
     request: Request,
     template: str,
     title: str,
+    /,
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
@@ -43,7 +44,7 @@ def page(
 
 
 def fragment(
-    template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **view: Any
+    template: str, /, *, status: int = 200, headers: Mapping[str, str] | None = None, **view: Any
 ) -> HTMLResponse:
     """One region of a page, from the same file that the page includes."""
     return HTMLResponse(render(template, **view), status, dict(headers or {}))

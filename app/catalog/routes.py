@@ -1,0 +1,28 @@
+"""The models one can launch: the list in groups, and one model with its hyperparameters."""
+
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+
+from app.catalog.page import model_groups, model_view
+from app.web.pages import page, see
+from app.web.session import Acting, Database
+
+router = APIRouter()
+
+
+@router.get("/models")
+def list_page(request: Request, actor: Acting, name: str = "") -> Response:
+    """Every model on the grid; `?name=` looks up a Hugging Face model by its hub name or folder."""
+    wanted = name.strip().removeprefix("hf/")
+    if wanted:
+        return see(f"/models/hf/{quote(wanted, safe='/')}")
+    return page(request, "catalog/list.html", "Models", groups=model_groups())
+
+
+@router.get("/models/{model_id:path}")
+def model_page(request: Request, model_id: str, session: Database, actor: Acting) -> HTMLResponse:
+    """One model: what one must know before choosing it, and what can be set."""
+    view = model_view(session, actor, model_id)
+    return page(request, "catalog/model.html", view.model.label, view=view)

@@ -1,0 +1,1 @@
+"""The first page: what runs, what is newest, what needs a person."""
