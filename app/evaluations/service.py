@@ -7,7 +7,7 @@ from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
 from app.datasets.stored import StoredItem, part_items
-from app.evaluations.answers import Rules, is_correct, read_answer
+from app.evaluations.answers import Rules, is_correct, read_answers, read_expected
 from app.evaluations.score import score
 from app.lab.actor import Actor, find
 from app.metrics import Sample
@@ -96,17 +96,15 @@ def make_sample(
     dataset: Dataset, items: list[StoredItem], predictions: list[Prediction], labels: list[str], rules: Rules
 ) -> Sample:
     """The columns that metrics take, aligned by item. An item with an error counts as not answered."""
-    task, expected = dataset.task, [item.answer for item in items]
-    answers = [
-        None if row.error or row.answer is None else read_answer(row.answer, rules, task, labels)
-        for row in predictions
-    ]
+    task, golds = dataset.task, [item.answer for item in items]
+    given = (None if row.error else row.answer for row in predictions)
+    answers = read_answers(given, rules, task, labels)
     return Sample(
         task=task,
         labels=tuple(labels),
-        expected=expected,
+        expected=[read_expected(gold, rules, task, labels) for gold in golds],
         answers=answers,
-        correct=[is_correct(read, gold, rules, task) for read, gold in zip(answers, expected, strict=True)],
+        correct=[is_correct(read, gold, rules, task) for read, gold in zip(answers, golds, strict=True)],
         probabilities=[row.by_label(labels) for row in predictions],
         groups=[item.group for item in items],
         raw=[row.answer for row in predictions],

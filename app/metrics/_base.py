@@ -7,8 +7,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Sample:
-    """Columns aligned by item. `answers` are as read (None: not answered), `raw` as given; `probabilities`
-    are {label: p} or None; `groups` name the item's group or None."""
+    """Columns aligned by item. `expected` and `answers` are as read under the answer rules (None: not
+    answered), `raw` as given; `probabilities` are {label: p} or None; `groups` name the item's group or None."""
 
     task: str
     labels: tuple[str, ...]
