@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from .deadline import arm_from_environment
 from .failures import record_failure
 from .job import Job, read_job
 from .process import LOCKED, ended_already, introduce, set_threads, take_lock, write_exit_code
@@ -37,6 +38,7 @@ def main(arguments: list[str]) -> int:
     reporter = Reporter(folder)
     sys.excepthook = lambda kind, error, trace: record_failure(folder, reporter, error)
     signal.signal(signal.SIGTERM, lambda number, frame: _stop(reporter, number, frame))
+    arm_from_environment(folder, reporter)
     set_threads(job.threads)
     _run(job, reporter)
     write_exit_code(folder, 0)
