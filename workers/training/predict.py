@@ -1,0 +1,80 @@
+"""Predicts the test part with a causal language model, batch by batch, resumable. Used by starter.py and hub.py."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .generation import generate, read_prompts, score_continuations
+from .job import Job
+from .predictions import PredictionFile, line
+from .reporting import Reporter
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model with what it takes to ask it. `labels` maps each label to its tokens, the end token included;
+    {} where answers are no closed set."""
+
+    model: Any
+    pad: int
+    ends: set[int]
+    decode: Callable[[list[int]], str]
+    labels: dict[str, list[int]]
+    batch_size: int
+
+
+def predict(job: Job, reporter: Reporter, predictor: Predictor, prompts: list[list[int]]) -> None:
+    """Writes out/predictions.jsonl for the rows of job.test, whose prompts are given as tokens.
+
+    Batches are the same whatever was done before a restart, so that the numbers are too.
+    """
+    import torch
+
+    file = PredictionFile(job.out)
+    order = sorted(range(len(prompts)), key=lambda number: (len(prompts[number]), number))
+    size = predictor.batch_size
+    with torch.inference_mode():
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            reporter.progress("predicting", start / len(order), f"item {start:,} of {len(order):,}")
+            if any(job.test[row]["number"] not in file.done for row in rows):
+                file.add(_batch(job, predictor, rows, prompts))
+    file.finish(job.test)
+    reporter.progress("predicting", 1.0, f"all {len(order):,} items")
+    reporter.log(f"predicted {len(order)} items")
+
+
+def _batch(job: Job, predictor: Predictor, rows: list[int], prompts: list[list[int]]) -> list[dict[str, Any]]:
+    begun = time.perf_counter()
+    prefix = read_prompts(predictor.model, [prompts[row] for row in rows], predictor.pad)
+    chances: list[list[float]] | None = None
+    if predictor.labels:
+        scores = score_continuations(predictor.model, prefix, list(predictor.labels.values()))
+        chances = scores.softmax(-1).tolist()
+    answers = generate(predictor.model, prefix, predictor.ends, job.max_new_tokens)
+    each = (time.perf_counter() - begun) * 1000 / len(rows)
+    return [
+        line(
+            job.test[row],
+            predictor.decode(answer.tokens),
+            dict(zip(predictor.labels, chances[place], strict=True)) if chances else None,
+            answer.logprob,
+            each,
+            len(answer.tokens),
+        )
+        for place, (row, answer) in enumerate(zip(rows, answers, strict=True))
+    ]
+
+
+def decoding(job: Job, batch_size: int) -> dict[str, Any]:
+    """How answers are made, for resolved.json."""
+    return {
+        "method": "greedy",
+        "temperature": 0,
+        "max_new_tokens": job.max_new_tokens,
+        "batch_size": batch_size,
+        "class_probabilities": "log-probability of each label with its end, normalised over the labels"
+        if job.labels
+        else None,
+    }

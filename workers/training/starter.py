@@ -1,0 +1,162 @@
+"""The starter: a small Llama with its own tokenizer, trained from scratch on the training split. Called by __main__.py."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from .failures import Failure
+from .files import read_json, write_folder, write_json, write_text
+from .job import Job
+from .machine import EnergyMeter, write_environment, write_usage
+from .predict import Predictor, decoding, predict
+from .reporting import Reporter
+from .starter_tokenizer import END, PAD, RowEncoder, make_tokenizer, save_tokenizer
+from .starter_training import ADAM_EPSILON, Plan, Row, train
+
+SIZES = {
+    "starter/tiny": {"hidden_size": 128, "layers": 4, "heads": 4, "feed_forward": 336},
+    "starter/small": {"hidden_size": 192, "layers": 4, "heads": 4, "feed_forward": 512},
+}
+PACKAGES = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
+SHOWN = 4
+
+
+def run(job: Job, reporter: Reporter) -> None:
+    """Trains unless the trained model is there already, then predicts."""
+    reporter.progress("preparing", 0.1, "loading PyTorch")
+    import torch
+
+    torch.set_num_threads(job.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    gpu = torch.cuda.get_device_name() if device.type == "cuda" else None
+    write_environment(job.out, job.threads, PACKAGES, gpu)
+    tokenizer = _tokenizer(job, reporter)
+    encoder = RowEncoder(tokenizer, job.values["max_seq_len"])
+    if not (job.out / "model").is_dir():
+        _train(job, reporter, tokenizer, encoder, device)
+    meter = EnergyMeter()
+    _predict(job, reporter, encoder, device)
+    _add_usage(job.out, meter)
+    shutil.rmtree(job.out / "checkpoints", ignore_errors=True)
+
+
+def _tokenizer(job: Job, reporter: Reporter) -> Any:
+    from tokenizers import Tokenizer
+
+    kept = job.out / "checkpoints" / "tokenizer.json"
+    if kept.is_file():
+        return Tokenizer.from_file(str(kept))
+    reporter.progress("preparing", 0.5, "making the tokenizer")
+    tokenizer = make_tokenizer(job.train, job.values["vocabulary"])
+    kept.parent.mkdir(exist_ok=True)
+    write_text(kept, tokenizer.to_str())
+    reporter.log(f"made a tokenizer of {tokenizer.get_vocab_size()} tokens from the training split")
+    return tokenizer
+
+
+def make_model(job: Job, vocabulary: int, ids: dict[str, int]) -> Any:
+    """A new model with weights drawn from the seed."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    size = SIZES[job.model]
+    torch.manual_seed(job.seed)
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=size["hidden_size"],
+        intermediate_size=size["feed_forward"],
+        num_hidden_layers=size["layers"],
+        num_attention_heads=size["heads"],
+        num_key_value_heads=size["heads"],
+        max_position_embeddings=job.values["max_seq_len"],
+        tie_word_embeddings=True,
+        pad_token_id=ids[PAD],
+        bos_token_id=None,
+        eos_token_id=ids[END],
+    )
+    return LlamaForCausalLM(config)
+
+
+def _train(job: Job, reporter: Reporter, tokenizer: Any, encoder: RowEncoder, device: Any) -> None:
+    rows = [encoder.row(row) for row in job.train]
+    rows = [row for row in rows if any(row[1][1:])]
+    if not rows:
+        raise Failure("No training item has an answer to learn.", "Check the data set's answers and weights.")
+    cut = sum(len(ids) >= job.values["max_seq_len"] for ids, _ in rows)
+    if cut:
+        reporter.log(
+            f"{cut} rows fill the context of {job.values['max_seq_len']} tokens; longer ones were cut"
+        )
+    model = make_model(job, tokenizer.get_vocab_size(), encoder.ids).to(device)
+    _describe(job, reporter, model, tokenizer, rows)
+    plan = Plan(
+        job.values, job.seed, encoder.ids[PAD], job.out / "checkpoints", job.config["checkpoint_seconds"]
+    )
+    validation = [encoder.row(row) for row in job.validation]
+    spent = train(model, rows, validation, plan, reporter)
+    tokens = job.values["epochs"] * sum(len(ids) for ids, _ in rows)
+    write_usage(job.out, spent["train_seconds"], tokens, spent["energy_joules"])
+    reporter.log(f"trained on {tokens:,} tokens in {spent['train_seconds']:.1f} s")
+
+    def fill(folder: Path) -> None:
+        model.save_pretrained(folder)
+        save_tokenizer(tokenizer, folder, job.values["max_seq_len"])
+
+    write_folder(job.out / "model", fill)
+
+
+def _describe(job: Job, reporter: Reporter, model: Any, tokenizer: Any, rows: list[Row]) -> None:
+    count = sum(part.numel() for part in model.parameters())
+    values = {
+        **job.values,
+        **SIZES[job.model],
+        "seed": job.seed,
+        "optimizer": "AdamW",
+        "adam_epsilon": ADAM_EPSILON,
+        "precision": "fp32",
+        "vocabulary": tokenizer.get_vocab_size(),
+    }
+    reporter.resolved(values, decoding(job, job.values["predict_batch_size"]), count, count)
+    shown = [
+        {"item": row["item"], "tokens": len(ids), "segments": segments(tokenizer, ids, trained)}
+        for row, (ids, trained) in zip(job.train[:SHOWN], rows, strict=False)
+    ]
+    write_json(job.out / "preview.json", shown)
+
+
+def segments(tokenizer: Any, ids: list[int], trained: list[bool]) -> list[dict[str, Any]]:
+    """The row as text in pieces [{"text", "trained"}], special tokens shown."""
+    pieces: list[tuple[list[int], bool]] = []
+    for token, marked in zip(ids, trained, strict=True):
+        if not pieces or pieces[-1][1] != marked:
+            pieces.append(([], marked))
+        pieces[-1][0].append(token)
+    return [
+        {"text": tokenizer.decode(part, skip_special_tokens=False), "trained": marked}
+        for part, marked in pieces
+    ]
+
+
+def _predict(job: Job, reporter: Reporter, encoder: RowEncoder, device: Any) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = job.out / "model"
+    model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    predictor = Predictor(
+        model.to(device).eval(),
+        encoder.ids[PAD],
+        {encoder.ids[END]},
+        lambda tokens: tokenizer.decode(tokens, skip_special_tokens=True),
+        {label: encoder.label(label) for label in job.labels},
+        job.values["predict_batch_size"],
+    )
+    prompts = [encoder.prompt(row, job.max_new_tokens) for row in job.test]
+    predict(job, reporter, predictor, prompts)
+
+
+def _add_usage(out: Path, meter: EnergyMeter) -> None:
+    before = read_json(out / "usage.json")
+    fresh, earlier = meter.joules(), before.get("energy_joules")
+    joules = None if fresh is None else fresh + (earlier or 0)
+    write_usage(out, before.get("train_seconds") or 0.0, before.get("tokens_trained"), joules)
