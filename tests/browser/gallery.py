@@ -15,18 +15,11 @@ from playwright.sync_api import sync_playwright
 
 from app import shapes
 from app.web.security import CSP
+from tests.browser.pictures import launch, take_pictures
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("launch", "run", "compare", "parts", "sign_in", "error")
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
-ARGS += ["--disable-component-update", "--disable-sync"]
 SCORES = [
     ("Qwen3.5 9B", "2 seeds", 0.741, 0.697, 0.781, "$8.00", "26 min"),
     ("Characters, trees", "2 seeds", 0.724, 0.679, 0.765, "$0.00", "41 s"),
@@ -167,36 +160,19 @@ class Gallery(BaseHTTPRequestHandler):
         """Keeps the terminal for what the browser complains about."""
 
 
-def take_pictures(folder: Path, only: list[str]) -> list[str]:
-    """Writes <page>-<light|dark|phone>.png for each page; returns what the browser complained about."""
+def show(folder: Path, only: list[str]) -> list[str]:
+    """Pictures of each page of the gallery; returns what the browser complained about."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gallery)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    complaints: list[str] = []
-    folder.mkdir(parents=True, exist_ok=True)
+    base = f"http://127.0.0.1:{server.server_port}/"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGS)
-        for look, scheme, width in (
-            ("light", "light", 1440),
-            ("dark", "dark", 1440),
-            ("phone", "light", 390),
-        ):
-            tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-            tab.on("console", lambda message: complaints.append(message.text))
-            tab.on("pageerror", lambda error: complaints.append(str(error)))
-            for name in only or PAGES:
-                tab.set_viewport_size({"width": width, "height": 900})
-                tab.goto(f"http://127.0.0.1:{server.server_port}/{name}", wait_until="networkidle")
-                if tab.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                    complaints.append(f"{name} at {width} px is wider than the window")
-                height = tab.evaluate("document.documentElement.scrollHeight")
-                tab.set_viewport_size({"width": width, "height": max(int(height), 900)})
-                tab.wait_for_timeout(150)
-                tab.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
+        browser = launch(playwright)
+        complaints = take_pictures(browser, folder, {name: base + name for name in only or PAGES})
         browser.close()
     server.shutdown()
     return complaints
 
 
 if __name__ == "__main__":
-    for complaint in take_pictures(Path(sys.argv[1]), sys.argv[2:]):
+    for complaint in show(Path(sys.argv[1]), sys.argv[2:]):
         print(complaint)
