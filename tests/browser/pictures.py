@@ -44,13 +44,17 @@ def take_pictures(
     complaints: list[str] = []
     for look, scheme, width in LOOKS:
         tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
-        tab.on("console", lambda message: complaints.append(message.text))
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        _listen(tab, complaints)
         prepare(tab)
         for name, address in pages.items():
             complaints += _picture(tab, address, folder / f"{name}-{look}.png", width)
         tab.close()
     return complaints
+
+
+def _listen(tab: Page, complaints: list[str]) -> None:
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
 
 
 def _picture(tab: Page, address: str, path: Path, width: int) -> list[str]:
