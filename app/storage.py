@@ -21,6 +21,11 @@ def dataset_file(dataset_id: int) -> Path:
     return folder / str(dataset_id)
 
 
+def dataset_rows(dataset_id: int) -> Path:
+    """The JSON Lines form of a CSV or Parquet dataset, written when it was checked."""
+    return dataset_file(dataset_id).with_suffix(".rows")
+
+
 def run_folder(run_id: int) -> Path:
     """A run's bundle: what went to the trainer, and `out/` with what came back."""
     return settings().folder / "runs" / str(run_id)

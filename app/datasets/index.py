@@ -4,7 +4,7 @@ Called while a dataset is checked. Only this goes into the database; the text st
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,25 +21,25 @@ _BLANKS = b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"
 _LOWER = bytes(range(256)).lower()
 
 
-class IndexRow(NamedTuple):
-    """One item in the index, in the column order of the table; keys are signed 64-bit hashes."""
+class Columns(NamedTuple):
+    """The index of a batch, column by column, in the order of the table; keys are signed 64-bit hashes."""
 
-    number: int
-    line: int
-    offset: int
-    length: int
-    content_key: int
-    normalised_key: int
-    answer_key: int
-    label: str | None
-    prompt_characters: int
-    answer_characters: int
-    tokens: int
-    file_part: int
+    number: Sequence[int]
+    line: list[int]
+    offset: list[int]
+    length: list[int]
+    content_key: list[int]
+    normalised_key: list[int]
+    answer_key: list[int]
+    label: list[str | None]
+    prompt_characters: list[int]
+    answer_characters: list[int]
+    tokens: list[int]
+    file_part: list[int]
 
 
-def index_batch(batch: Batch, first: int) -> list[tuple[Any, ...]]:
-    """The index rows of a batch as plain tuples (fields as in IndexRow); `first` is the first item's number."""
+def index_batch(batch: Batch, first: int) -> tuple[Columns, list[str]]:
+    """The index of a batch and the answers' texts; `first` is the number of its first item."""
     chats, count = batch.chats, len(batch.lines)
     prompts = [
         f"{chat[0].role}\x01{chat[0].content}\x01{chat[1].role}\x01{chat[1].content}"
@@ -48,26 +48,27 @@ def index_batch(batch: Batch, first: int) -> list[tuple[Any, ...]]:
         for chat, tools in zip(chats, batch.tools, strict=True)
     ]
     replies = [chat[-1] for chat in chats]
-    answers = [
-        answer_text(reply) if reply.tool_calls or reply.function_call else reply.content for reply in replies
+    answers: list[str] = [
+        answer_text(reply) if reply.tool_calls or reply.function_call else reply.content  # type: ignore[misc]
+        for reply in replies
     ]
     content, normalised = _prompt_keys(prompts)
-    prompt_sizes, answer_sizes = list(map(len, prompts)), list(map(len, answers))  # type: ignore[arg-type]
-    columns = (
+    prompt_sizes, answer_sizes = list(map(len, prompts)), list(map(len, answers))
+    columns = Columns(
         range(first, first + count),
         batch.lines,
         batch.offsets,
         batch.lengths,
         content,
         normalised,
-        _answer_keys(answers),  # type: ignore[arg-type]
+        _answer_keys(answers),
         [answer if size <= LABEL_SIZE else None for answer, size in zip(answers, answer_sizes, strict=True)],
         prompt_sizes,
         answer_sizes,
         _tokens(chats, np.array(prompt_sizes) + np.array(answer_sizes)),
         batch.parts,
     )
-    return list(zip(*columns, strict=True))
+    return columns, answers
 
 
 def canonical_prompt(chat: list[Message], tools: Tools) -> str:

@@ -54,33 +54,6 @@ class Message(Struct, gc=False, omit_defaults=True):
     function_call: Function | None = None
 
 
-class Item(Struct, frozen=True):
-    """One item: the whole chat with the wanted answer last, and where it stands in the stored file.
-
-    `number` counts from 0, `line` from 1; `offset` and `length` are bytes in the stored file.
-    `part` is what the file's own split key says, UNUSED for none. `metadata` holds the other keys of the row.
-    """
-
-    number: int
-    line: int
-    offset: int
-    length: int
-    chat: list[Message]
-    tools: list[dict[str, Any]] | None
-    part: int
-    metadata: dict[str, Any]
-
-    @property
-    def prompt(self) -> list[Message]:
-        """The messages that a model is given."""
-        return self.chat[:-1]
-
-    @property
-    def answer(self) -> str:
-        """The wanted answer: the last message's text."""
-        return answer_text(self.chat[-1])
-
-
 def answer_text(reply: Message) -> str:
     """The text of an assistant's message; tool calls are written as one line of JSON after it."""
     text = str(reply.content or "")
@@ -91,14 +64,9 @@ def answer_text(reply: Message) -> str:
     return f"{text}\n{functions}" if text else functions
 
 
-def prompt_text(item: Item) -> str:
-    """The prompt as plain text, messages apart by blank lines: what searches and groups look at."""
-    return "\n\n".join(str(message.content) for message in item.prompt)
-
-
-def user_text(item: Item) -> str:
-    """The text of the user's messages only, without the system message."""
-    return "\n\n".join(str(message.content) for message in item.prompt if message.role == "user")
+def prompt_text(chat: list[Message]) -> str:
+    """The prompt (all but the answer) as plain text, messages apart by blank lines: what groups are read from."""
+    return "\n\n".join(str(message.content) for message in chat[:-1])
 
 
 def as_dicts(chat: list[Message]) -> list[dict[str, Any]]:

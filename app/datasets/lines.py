@@ -24,11 +24,14 @@ class Block(NamedTuple):
 
 
 class LineReader:
-    """One pass over a file. After the pass, `sha256`, `size`, `lines` and `bom` describe the file."""
+    """One pass over a file. After the pass, `sha256`, `size`, `lines` and `bom` describe the file.
 
-    def __init__(self, path: Path, cap: int = LINE_CAP) -> None:
+    `lines_before` is added to line numbers: 1 for the form of a CSV file, whose first line was its header.
+    """
+
+    def __init__(self, path: Path, cap: int = LINE_CAP, lines_before: int = 0) -> None:
         self.path, self.cap = path, cap
-        self.sha256, self.size, self.lines, self.bom = "", 0, 0, False
+        self.sha256, self.size, self.lines, self.bom = "", 0, lines_before, False
 
     def blocks(self) -> Iterator[Block]:
         """Yields the file's lines in order; a line ends at byte 0x0A only, as JSON text may hold U+2028."""

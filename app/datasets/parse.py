@@ -1,7 +1,7 @@
 """Turns a JSONL file into batches of chats in one fast pass, with every bad line explained.
 
 A block of about 1 MiB is decoded in one call. Anything odd in it sends the block through the slow path,
-line by line, which says what is wrong. Called by index.py, read.py and check_file.
+line by line, which says what is wrong. Called by check_file.py.
 """
 
 from collections.abc import Iterator

@@ -29,6 +29,9 @@ class Dataset(Owned, Leased, table=True):
     state: str = Field(default=DatasetState.QUEUED, max_length=20, index=True)
     progress: float = 0.0
     format: str = Field(default="", max_length=30)
+    # How the rows of the stored file read: a name in app.datasets.rows.FORMATS. Equal to `format` for JSON
+    # Lines; for CSV and Parquet, the form that was written when the file was checked.
+    row_format: str = Field(default="", max_length=30)
     # How columns of a CSV or Parquet file are read: {"prompt": "question", "answer": "label", ...}
     mapping: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     task: str = Field(default="", max_length=20)

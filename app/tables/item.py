@@ -21,6 +21,8 @@ class Item(SQLModel, table=True):
     answer_key: int = Field(sa_type=BigInteger)
     # 1 for the first item with this prompt, 2 for the second...: with content_key the item's identity.
     occurrence: int = 1
+    # The first item with this prompt but for case and blanks (perhaps itself); None when no other has it.
+    same_as: int | None = None
     # The answer, when it is short enough to be a label.
     label: str | None = Field(default=None, max_length=64)
     prompt_characters: int

@@ -1,0 +1,1 @@
+"""Datasets: uploaded files, checked once and then immutable, with their frozen splits."""

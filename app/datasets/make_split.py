@@ -1,0 +1,270 @@
+"""Makes a split of a dataset: reads what the draw depends on, draws, and counts labels and leaks per part.
+
+Called by the check (the first split) and by service.make_split. Only reads the database: the row it returns is
+not added to any session.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import regex
+from sqlmodel import Session, col, select
+
+from app.datasets import split as draws
+from app.datasets.items import PART_NAMES, TEST, TRAIN, UNUSED, VALIDATION, prompt_text
+from app.datasets.split import Drawn
+from app.datasets.stored import open_rows
+from app.errors import Invalid
+from app.tables import Dataset, Item, Split
+
+KINDS = ("file", "seeded", "grouped")
+FEW_LABELS = 50
+MOST_GROUPS = 10_000
+PATTERN_SECONDS, ALL_PATTERNS_SECONDS = 0.25, 60.0
+ROWS = 10_000
+LINES_NAMED = 10
+
+
+@dataclass(frozen=True)
+class SplitRequest:
+    """What a person asks for. `key` is a metadata key of the rows ("family", "meta.family"), `pattern` a
+    regular expression over the prompt whose first group (or whole match) names the item's group."""
+
+    kind: str = "seeded"
+    name: str = ""
+    seed: int = 1
+    test: float = 0.1
+    validation: float = 0.1
+    key: str = ""
+    pattern: str = ""
+    test_groups: tuple[str, ...] = ()
+    validation_groups: tuple[str, ...] = ()
+
+
+def draw_split(session: Session, dataset: Dataset, request: SplitRequest) -> Split:
+    """The split as a row that is not stored yet. Raises Invalid when it cannot be made."""
+    if not 0 <= request.seed < 2**31:
+        raise Invalid(f"The seed is {request.seed}.", "Use a whole number from 0 to 2,147,483,647.")
+    codes = label_codes(session, dataset)
+    drawn = _draw(session, dataset, request, codes)
+    parts = np.frombuffer(drawn.parts, np.uint8)
+    return Split(
+        dataset_id=dataset.id or 0,
+        project_id=dataset.project_id,
+        maker_id=dataset.maker_id,
+        name=request.name.strip()[:100] or default_name(request),
+        kind=request.kind,
+        parameters=_parameters(request),
+        parts=drawn.parts,
+        sha256=draws.split_hash(dataset.sha256, drawn.parts),
+        counts=drawn.counts,
+        groups=drawn.groups,
+        group_of=drawn.group_of,
+        remarks=drawn.remarks,
+        facts={
+            "labels": _balance(dataset.labels, codes, parts),
+            "leaks": find_leaks(session, dataset, parts),
+        },
+    )
+
+
+def default_name(request: SplitRequest) -> str:
+    """A name that says what the split is."""
+    if request.kind == "file":
+        return "file"
+    drawn = f"{100 * request.test:g} % test, {100 * request.validation:g} % validation, seed {request.seed}"
+    if request.kind == "seeded":
+        return f"seeded, {drawn}"
+    how = f"grouped by {request.key or 'pattern'}"
+    chosen = ", ".join(request.test_groups)
+    return f"{how}, {f'{chosen} held out' if chosen else drawn}"[:100]
+
+
+def _parameters(request: SplitRequest) -> dict[str, Any]:
+    if request.kind == "file":
+        return {}
+    drawn = {"seed": request.seed, "test": request.test, "validation": request.validation}
+    if request.kind == "seeded":
+        return drawn
+    named = {"test_groups": list(request.test_groups), "validation_groups": list(request.validation_groups)}
+    by = {"key": request.key} if request.key else {"pattern": request.pattern}
+    return {**by, **drawn, **{key: value for key, value in named.items() if value}}
+
+
+def _draw(session: Session, dataset: Dataset, request: SplitRequest, codes: Any) -> Drawn:
+    if request.kind == "file":
+        parts = column(session, dataset, Item.file_part, np.uint8)
+        if not (parts == TEST).any():
+            raise Invalid("The file's own split names no test row.", "Make a seeded split instead.")
+        return draws.from_file(parts)
+    if request.kind == "seeded":
+        few = codes is not None and len(dataset.labels) <= FEW_LABELS
+        same = twins(session, dataset)[:2]
+        return draws.seeded(
+            dataset.items,
+            request.test,
+            request.validation,
+            request.seed,
+            codes if few else None,
+            same if len(same[0]) else None,
+        )
+    if request.kind != "grouped":
+        raise Invalid(f"There is no kind of split {request.kind!r}.", f"Choose one of {', '.join(KINDS)}.")
+    group_of, groups = read_groups(session, dataset, request.key, request.pattern)
+    return draws.grouped(
+        group_of,
+        groups,
+        request.test,
+        request.validation,
+        request.seed,
+        request.test_groups,
+        request.validation_groups,
+    )
+
+
+def column(session: Session, dataset: Dataset, of: Any, dtype: Any) -> Any:
+    """One number per item, in the order of the items, as a numpy array."""
+    return np.fromiter((row[0] for row in _rows(session, dataset, of)), dtype, dataset.items)
+
+
+def label_codes(session: Session, dataset: Dataset) -> Any:
+    """Each item's index in `dataset.labels` (int16), or None when the dataset has no labels."""
+    if not dataset.labels:
+        return None
+    codes = {label: index for index, label in enumerate(dataset.labels)}
+    rows = _rows(session, dataset, Item.label)
+    return np.fromiter((codes.get(row[0], -1) for row in rows), np.int16, dataset.items)
+
+
+def _rows(session: Session, dataset: Dataset, *of: Any, where: tuple[Any, ...] = ()) -> Iterator[Any]:
+    query = select(*of).where(Item.dataset_id == dataset.id, *where).order_by(col(Item.number))
+    yield from session.execute(query.execution_options(yield_per=ROWS))
+
+
+def twins(session: Session, dataset: Dataset) -> tuple[Any, Any, Any, Any]:
+    """(numbers, first numbers, content keys, lines) of all items that share their prompt with another one."""
+    rows = _rows(
+        session, dataset, Item.number, Item.same_as, Item.content_key, Item.line,
+        where=(col(Item.same_as).is_not(None),),
+    )  # fmt: skip
+    dtype = np.dtype([("number", "i4"), ("first", "i4"), ("key", "i8"), ("line", "i4")])
+    found = np.fromiter((tuple(row) for row in rows), dtype)
+    return found["number"], found["first"], found["key"], found["line"]
+
+
+def _balance(labels: list[str], codes: Any, parts: Any) -> dict[str, dict[str, int]]:
+    """{part: {label: items}}; empty without labels."""
+    if codes is None:
+        return {}
+    balance = {}
+    for code, name in enumerate(PART_NAMES):
+        counts = np.bincount(codes[(parts == code) & (codes >= 0)], minlength=len(labels))
+        balance[name] = dict(zip(labels, counts.tolist(), strict=True))
+    return balance
+
+
+def find_leaks(session: Session, dataset: Dataset, parts: Any) -> dict[str, Any]:
+    """How many items share their prompt with an item of another part: exactly, or but for case and blanks.
+
+    {"exact": n, "near": n, "lines": first lines, "near_lines": first lines}; unused items do not count.
+    """
+    numbers, firsts, keys, lines = twins(session, dataset)
+    own = parts[numbers]
+    used = own != UNUSED
+    bits = np.left_shift(1, own[used])
+    exact = _in_several(keys[used], bits)
+    near = _in_several(firsts[used], bits) & ~exact
+    lines = lines[used]
+    return {
+        "exact": int(exact.sum()),
+        "near": int(near.sum()),
+        "lines": lines[exact][:LINES_NAMED].tolist(),
+        "near_lines": lines[near][:LINES_NAMED].tolist(),
+    }
+
+
+def _in_several(keys: Any, bits: Any) -> Any:
+    """Whether each item's key stands in more than one part (`bits`: 1, 2 or 4)."""
+    if not len(keys):
+        return np.zeros(0, bool)
+    _, inverse = np.unique(keys, return_inverse=True)
+    seen = np.zeros(inverse.max() + 1, np.int64)
+    np.bitwise_or.at(seen, inverse, bits)
+    return ~np.isin(seen, (1 << TRAIN, 1 << VALIDATION, 1 << TEST))[inverse]
+
+
+def read_groups(session: Session, dataset: Dataset, key: str, pattern: str) -> tuple[Any, list[str]]:
+    """(each item's index in the groups or -1, the groups' names), by a metadata key or a pattern.
+
+    Raises Invalid for a bad or slow pattern, or when there are fewer than two groups.
+    """
+    if bool(key) == bool(pattern):
+        raise Invalid("Groups need a metadata key or a pattern.", "Give one of the two.")
+    read = _by_key(key) if key else _by_pattern(pattern)
+    names: dict[str, int] = {}
+    group_of = np.full(dataset.items, -1, np.int32)
+    with open_rows(dataset) as rows:
+        for number, offset, length in _rows(session, dataset, Item.number, Item.offset, Item.length):
+            group = read(rows, offset, length)
+            if group is not None:
+                group_of[number] = names.setdefault(group, len(names))
+            if len(names) > MOST_GROUPS:
+                raise Invalid(f"There are more than {MOST_GROUPS:,} groups.", "Group by something coarser.")
+    if len(names) < 2:
+        what = f"the key {key!r}" if key else "the pattern"
+        found = f"only the group {next(iter(names))!r}" if names else "no group at all"
+        raise Invalid(f"By {what} there is {found}.", "Groups need at least two different values.")
+    return group_of, list(names)
+
+
+def _by_key(key: str) -> Any:
+    path = key.split(".")
+
+    def read(rows: Any, offset: int, length: int) -> str | None:
+        keys = rows.keys(offset, length)
+        value = _at(keys, [key]) or _at(keys, path) or _at(keys, ["metadata", *path])
+        return str(value[0])[:200] if value else None
+
+    return read
+
+
+def _at(value: Any, path: list[str]) -> tuple[Any] | None:
+    """The scalar at the path, in a tuple; None when there is none."""
+    for step in path:
+        if not isinstance(value, dict) or step not in value:
+            return None
+        value = value[step]
+    return None if value is None or isinstance(value, dict | list) else (value,)
+
+
+def _by_pattern(pattern: str) -> Any:
+    try:
+        compiled = regex.compile(pattern[:1000])
+    except (regex.error, ValueError, OverflowError, RecursionError) as error:
+        raise Invalid(
+            f"The pattern is no regular expression: {error}.",
+            r"For example: extract \S+ (\w+)",
+            {"pattern": str(error)},
+        ) from None
+    deadline = time.monotonic() + ALL_PATTERNS_SECONDS
+
+    def read(rows: Any, offset: int, length: int) -> str | None:
+        text = prompt_text(rows.chat(offset, length)[0])
+        try:
+            found = compiled.search(text, timeout=PATTERN_SECONDS)
+        except TimeoutError:
+            found, late = None, True
+        else:
+            late = time.monotonic() > deadline
+        if late:
+            raise Invalid(
+                "The pattern takes too long on these texts.",
+                "Avoid repeats inside repeats such as (a+)+, and begin with a fixed word.",
+                {"pattern": "too slow"},
+            )
+        return None if found is None else (found[1] if found.re.groups and found[1] else found[0])[:200]
+
+    return read

@@ -1,0 +1,52 @@
+"""What is learned about the items while a file is read once, in memory that does not grow. Used by check_file.py."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from app.datasets.check import Report
+from app.datasets.facts import Sizes
+from app.datasets.index import Columns
+from app.datasets.items import PART_NAMES
+from app.datasets.parse import Batch
+from app.datasets.task import Answers
+from app.datasets.tokens import LONG_ROW
+
+SAMPLED_PER_BATCH = 20
+
+
+@dataclass
+class Survey:
+    """What is known of the items while they are read."""
+
+    tokens: Sizes = field(default_factory=Sizes)
+    characters: Sizes = field(default_factory=Sizes)
+    answer_sizes: Sizes = field(default_factory=Sizes)
+    answers: Answers = field(default_factory=Answers)
+    parts: Any = field(default_factory=lambda: np.zeros(len(PART_NAMES), np.int64))
+    instruction: str = ""
+
+    def add(self, batch: Batch, columns: Columns, texts: list[str], report: Report) -> None:
+        """Takes one batch."""
+        tokens, replies = np.array(columns.tokens), np.array(columns.answer_characters)
+        self.tokens.add(tokens)
+        self.answer_sizes.add(replies)
+        self.characters.add(replies + np.array(columns.prompt_characters))
+        self.parts += np.bincount(batch.parts, minlength=len(PART_NAMES))
+        first = not self.answers.seen
+        step = 1 if first else max(1, len(texts) // SAMPLED_PER_BATCH)
+        self.answers.add(columns.label, texts[::step])
+        if first and batch.chats[0][0].role in ("system", "developer"):
+            self.instruction = str(batch.chats[0][0].content)
+        if columns.tokens and int(tokens.max()) > LONG_ROW:
+            _warn(report, "long-row", batch, tokens > LONG_ROW)
+        if not int(replies.min()) or "" in map(str.strip, texts):
+            _warn(report, "empty-answer", batch, np.array([not text.strip() for text in texts]))
+        weights = [chat[-1].weight for chat in batch.chats]
+        if 0 in weights:
+            _warn(report, "weight-zero", batch, np.array([weight == 0 for weight in weights]))
+
+
+def _warn(report: Report, code: str, batch: Batch, odd: Any) -> None:
+    report.warn(code, [batch.lines[index] for index in np.flatnonzero(odd)])

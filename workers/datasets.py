@@ -1,0 +1,49 @@
+"""The task that checks an uploaded file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlmodel import Session
+
+from app.datasets.check import Report
+from app.datasets.check_file import check_dataset, refuse_dataset
+from app.datasets.flaws import Flaw
+from app.db import session_scope
+from app.queue import CHECK_DATASET
+from app.tables import Dataset, DatasetState
+from workers.celery_app import celery
+from workers.task import guarded, lease
+
+STATES = (DatasetState.QUEUED, DatasetState.CHECKING)
+# A check that dies this often (a file that ends the process, too little memory) is given up.
+MOST_ATTEMPTS = 20
+
+
+@celery.task(name=CHECK_DATASET)
+def check(dataset_id: int) -> None:
+    """Safe to run twice at once: the second finds the lease taken. Killed, it begins again from the start."""
+    with lease(Dataset, dataset_id, STATES) as held:
+        if held is None:
+            return
+
+        @contextmanager
+        def save() -> Iterator[Session]:
+            with session_scope() as session:
+                held.confirm(session)
+                yield session
+
+        with session_scope(write=False) as session:
+            dataset = session.get_one(Dataset, dataset_id)
+
+        def refuse(message: str, hint: str) -> None:
+            report = Report()
+            report.add(0, Flaw("check-failed", "", message, hint))
+            refuse_dataset(dataset, report, save)
+
+        if dataset.attempt > MOST_ATTEMPTS:
+            refuse(
+                f"The check was ended {MOST_ATTEMPTS} times before it got through.",
+                "The file may be damaged, or the machine may be short of memory.",
+            )
+            return
+        guarded(lambda: check_dataset(dataset, save), refuse, "checking a dataset")
