@@ -1,0 +1,36 @@
+"""Bundles with a training process that sleeps, ends or dies as a test wishes."""
+
+import json
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.compute import local
+from app.runs.bundle import CODE
+
+MakeBundle = Callable[..., tuple[Path, str]]
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> Iterator[MakeBundle]:
+    """make_bundle(does="sleep", ...) gives (folder, launch key); whatever runs in it is ended after the test."""
+    made: list[tuple[Path, str]] = []
+
+    def make(**wish: Any) -> tuple[Path, str]:
+        folder, key = tmp_path / f"bundle{len(made)}", uuid.uuid4().hex
+        package = folder / "code" / "training"
+        package.mkdir(parents=True)
+        for name in ("__init__", "files", "process", "failures", "reporting", "deadline"):
+            shutil.copy(CODE["training"] / f"{name}.py", package)
+        shutil.copy(Path(__file__).with_name("fake_training.py"), package / "__main__.py")
+        (folder / "config.json").write_text(json.dumps({"does": "sleep", "launch_key": key, **wish}))
+        made.append((folder, key))
+        return folder, key
+
+    yield make
+    for _, key in made:
+        local.cancel({"launch_key": key}, grace_seconds=0)
