@@ -1,8 +1,10 @@
 """Reads datasets for pages, the API and the experiments. Everything a page shows is in these dataclasses."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import defer
@@ -16,10 +18,12 @@ from app.datasets.stored import StoredItem, items_by_number
 from app.datasets.task import TASKS
 from app.errors import Invalid, NotFound
 from app.lab.actor import Actor, find, owned
+from app.storage import dataset_file
 from app.tables import Dataset, DatasetState, Split
 
 PAGE = 50
 ITEMS_SHOWN = 10
+ENDINGS = {"csv": ".csv", "parquet": ".parquet"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class DatasetRow:
 @dataclass(frozen=True)
 class SplitView:
     """One split as shown. `labels` is {part: {label: items}} (empty without labels), `leaks` is
-    {"exact", "near"} (items) with "lines" and "near_lines"; `groups` are names with items and part."""
+    {"exact", "near"} (items) with "lines" and "near_lines"; `groups` are the names in a grouped split."""
 
     id: int
     name: str
@@ -54,6 +58,7 @@ class SplitView:
     counts: dict[str, int]
     labels: dict[str, dict[str, int]]
     leaks: dict[str, Any]
+    groups: list[str]
     remarks: list[str]
     default: bool
     created_at: datetime
@@ -198,6 +203,7 @@ def _split_view(split: Split, default: bool) -> SplitView:
         counts=split.counts,
         labels=split.facts.get("labels", {}),
         leaks=split.facts.get("leaks", {}),
+        groups=split.groups,
         remarks=split.remarks,
         default=default,
         created_at=split.created_at,
@@ -262,3 +268,16 @@ def items_page(
 def _shown(session: Session, dataset: Dataset, split: Split, numbers: Sequence[int]) -> list[ShownItem]:
     found = items_by_number(session, dataset, split, numbers)
     return [ShownItem(item, PART_NAMES[split.parts[item.number]]) for item in found.values()]
+
+
+def stored_file(session: Session, actor: Actor, dataset_id: int) -> tuple[Path, str]:
+    """(where the uploaded bytes lie, a safe name for the download); raises NotFound when they were not kept."""
+    dataset: Dataset = find(session, actor, Dataset, dataset_id)
+    path = dataset_file(dataset_id)
+    if not path.is_file():
+        raise NotFound(
+            f"The file of dataset {dataset_id} was not kept: it is {dataset.state}.", "Upload it again."
+        )
+    ending = ENDINGS.get(dataset.format, ".jsonl")
+    stem = re.sub(r"[^\w.-]+", "-", Path(dataset.file_name).stem).strip("-.")[:80]
+    return path, f"{stem or f'dataset-{dataset_id}'}{ending}"

@@ -74,7 +74,7 @@ def add_sample(session: Session, actor: Actor, key: str) -> Dataset:
         file_name=f"{key}.jsonl",
         sha256=hashlib.sha256(data).hexdigest(),
         size=len(data),
-        name=sample.name,
+        name=sample.title,
         origin=sample.origin,
     )
 

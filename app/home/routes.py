@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from app.datasets.samples import SAMPLES
+from app.datasets.queries import list_samples
 from app.home.queries import home_view, under_way
 from app.web.pages import fragment, page
 from app.web.session import Acting, Database
@@ -15,7 +15,7 @@ router = APIRouter()
 def home_page(request: Request, session: Database, actor: Acting) -> HTMLResponse:
     """For a newcomer the three steps; for everybody else what runs, what is newest, what needs a person."""
     view = home_view(session, actor)
-    return page(request, "home/page.html", "Home", view=view, samples=SAMPLES)
+    return page(request, "home/page.html", "Home", view=view, samples=list_samples())
 
 
 @router.get("/home/under-way")
