@@ -5,12 +5,8 @@ import platform
 from importlib import metadata
 from pathlib import Path
 
-from .files import read_lines, write_json
+from .files import read_json, read_lines, write_json
 
-PACKAGES = (
-    "accelerate", "datasets", "numpy", "peft", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch",
-    "transformers", "trl",
-)  # fmt: skip
 RAPL = Path("/sys/class/powercap")
 
 
@@ -110,3 +106,11 @@ def write_usage(
             "energy_joules": energy_joules,
         },
     )
+
+
+def add_energy(out: Path, meter: EnergyMeter) -> None:
+    """Closes out/usage.json after predicting: the training's part stays, energy and prediction time are added."""
+    before = read_json(out / "usage.json")
+    fresh, earlier = meter.joules(), before.get("energy_joules")
+    joules = None if fresh is None else fresh + (earlier or 0)
+    write_usage(out, before.get("train_seconds") or 0.0, before.get("tokens_trained"), joules)

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from .failures import Failure
-from .files import read_json, write_folder, write_json, write_text
+from .files import write_folder, write_text
 from .job import Job
-from .machine import EnergyMeter, write_environment, write_usage
+from .machine import EnergyMeter, add_energy, write_environment, write_usage
 from .predict import Predictor, decoding, predict
+from .preview import write_preview
 from .reporting import Reporter
 from .starter_tokenizer import END, PAD, RowEncoder, make_tokenizer, save_tokenizer
 from .starter_training import ADAM_EPSILON, Plan, Row, train
@@ -18,7 +19,6 @@ SIZES = {
     "starter/small": {"hidden_size": 192, "layers": 4, "heads": 4, "feed_forward": 512},
 }
 PACKAGES = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
-SHOWN = 4
 
 
 def run(job: Job, reporter: Reporter) -> None:
@@ -36,7 +36,7 @@ def run(job: Job, reporter: Reporter) -> None:
         _train(job, reporter, tokenizer, encoder, device)
     meter = EnergyMeter()
     _predict(job, reporter, encoder, device)
-    _add_usage(job.out, meter)
+    add_energy(job.out, meter)
     shutil.rmtree(job.out / "checkpoints", ignore_errors=True)
 
 
@@ -117,24 +117,7 @@ def _describe(job: Job, reporter: Reporter, model: Any, tokenizer: Any, rows: li
         "vocabulary": tokenizer.get_vocab_size(),
     }
     reporter.resolved(values, decoding(job, job.values["predict_batch_size"]), count, count)
-    shown = [
-        {"item": row["item"], "tokens": len(ids), "segments": segments(tokenizer, ids, trained)}
-        for row, (ids, trained) in zip(job.train[:SHOWN], rows, strict=False)
-    ]
-    write_json(job.out / "preview.json", shown)
-
-
-def segments(tokenizer: Any, ids: list[int], trained: list[bool]) -> list[dict[str, Any]]:
-    """The row as text in pieces [{"text", "trained"}], special tokens shown."""
-    pieces: list[tuple[list[int], bool]] = []
-    for token, marked in zip(ids, trained, strict=True):
-        if not pieces or pieces[-1][1] != marked:
-            pieces.append(([], marked))
-        pieces[-1][0].append(token)
-    return [
-        {"text": tokenizer.decode(part, skip_special_tokens=False), "trained": marked}
-        for part, marked in pieces
-    ]
+    write_preview(job, tokenizer, rows)
 
 
 def _predict(job: Job, reporter: Reporter, encoder: RowEncoder, device: Any) -> None:
@@ -147,16 +130,9 @@ def _predict(job: Job, reporter: Reporter, encoder: RowEncoder, device: Any) -> 
         model.to(device).eval(),
         encoder.ids[PAD],
         {encoder.ids[END]},
-        lambda tokens: tokenizer.decode(tokens, skip_special_tokens=True),
+        lambda tokens: str(tokenizer.decode(tokens, skip_special_tokens=True)),
         {label: encoder.label(label) for label in job.labels},
         job.values["predict_batch_size"],
     )
     prompts = [encoder.prompt(row, job.max_new_tokens) for row in job.test]
     predict(job, reporter, predictor, prompts)
-
-
-def _add_usage(out: Path, meter: EnergyMeter) -> None:
-    before = read_json(out / "usage.json")
-    fresh, earlier = meter.joules(), before.get("energy_joules")
-    joules = None if fresh is None else fresh + (earlier or 0)
-    write_usage(out, before.get("train_seconds") or 0.0, before.get("tokens_trained"), joules)

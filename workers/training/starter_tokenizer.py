@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .files import read_json, write_json
 from .job import plain_chat
 
 PAD, END = "<|pad|>", "<|end|>"
@@ -122,3 +123,8 @@ def save_tokenizer(tokenizer: Any, folder: Path, longest: int) -> None:
         chat_template=CHAT_TEMPLATE,
     )
     wrapped.save_pretrained(folder, save_jinja_files=False)
+    # The names that transformers 4 knows too.
+    config = read_json(folder / "tokenizer_config.json") | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    config["additional_special_tokens"] = config.pop("extra_special_tokens")
+    config.pop("backend", None)
+    write_json(folder / "tokenizer_config.json", config)

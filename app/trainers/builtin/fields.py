@@ -85,7 +85,7 @@ HUGGING_FACE = (
         "all-linear, or names of layers apart by commas, for example q_proj, v_proj.",
     ),
     Hyperparameter(
-        "max_seq_len", "Longest row", "int", 1024, "Longer rows lose their end.",
+        "max_seq_len", "Longest row", "int", 1024, "Longer rows lose their beginning.",
         unit="tokens", minimum=16, maximum=131072,
     ),
     Hyperparameter("schedule", "Schedule", "choice", "cosine", choices=SCHEDULES),
