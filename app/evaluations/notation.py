@@ -5,7 +5,7 @@ import math
 import re
 from typing import Any
 
-import msgspec
+from app.metrics._json import decode
 
 # 1,234.5 · 1234 · .5 · 1,5 (decimal comma) with an exponent as 3e-4, 3 x 10^-4 or 3×10⁻⁴; not part of a word.
 NUMBER = re.compile(
@@ -55,10 +55,7 @@ def join_list(elements: list[str]) -> str:
 def parse_json(text: str) -> tuple[bool, Any]:
     """(True, value) of strict JSON, also inside a Markdown fence; (False, None) when it is none."""
     fence = FENCE.match(text.strip())
-    try:
-        return True, msgspec.json.decode((fence.group(1) if fence else text).encode())
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return False, None
+    return decode(fence.group(1) if fence else text)
 
 
 def write_json(value: Any, fold: bool = False) -> str:

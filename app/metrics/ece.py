@@ -1,0 +1,57 @@
+"""Expected calibration error: how far the top probability is from being right that often."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from app.metrics._base import Metric, Sample, Value
+from app.metrics._intervals import Array, from_sums
+from app.metrics._probabilities import probabilities
+
+BINS = 15
+
+
+def compute(sample: Sample) -> Value | None:
+    """Over items with probabilities. detail["bins"]: of each filled bin its ends, n, mean confidence, accuracy."""
+    found = probabilities(sample)
+    if found is None:
+        return None
+    top = found.p.argmax(axis=1)
+    confidence, right = found.p.max(axis=1), (top == found.gold).astype(float)
+    place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    inside = (place[:, None] == np.arange(BINS)).astype(float)
+    rows = np.concatenate([inside * confidence[:, None], inside * right[:, None], inside], axis=1)
+    value = from_sums(rows, _ece, found.groups, (0, 1))
+    return replace(value, detail={**value.detail, "bins": _bins(rows.sum(axis=0))})
+
+
+def _ece(sums: Array) -> Array:
+    gaps = np.abs(sums[:, BINS : 2 * BINS] - sums[:, :BINS]).sum(axis=1)
+    return np.asarray(gaps / sums[:, 2 * BINS :].sum(axis=1))
+
+
+def _bins(sums: Array) -> list[dict[str, float]]:
+    return [
+        {
+            "low": i / BINS,
+            "high": (i + 1) / BINS,
+            "n": int(sums[2 * BINS + i]),
+            "confidence": float(sums[i] / sums[2 * BINS + i]),
+            "accuracy": float(sums[BINS + i] / sums[2 * BINS + i]),
+        }
+        for i in range(BINS)
+        if sums[2 * BINS + i]
+    ]
+
+
+METRIC = Metric(
+    name="ece",
+    label="Calibration error",
+    tasks=("classification",),
+    direction="lower",
+    format="percent",
+    formula="Σ over 15 equal bins of the top p: (items in bin / all) · |share right − mean top p|",
+    source="Guo C et al. (2017), On calibration of modern neural networks, ICML. Interval: BCa bootstrap.",
+    compute=compute,
+    order=15,
+)

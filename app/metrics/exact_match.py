@@ -1,0 +1,25 @@
+"""Exact match: the share of answers that equal the expected one, character by character."""
+
+from app.metrics._base import Metric, Sample, Value
+from app.metrics._intervals import rate
+
+
+def compute(sample: Sample) -> Value | None:
+    """Compares the answers as read; no answer counts as wrong."""
+    if not sample.expected:
+        return None
+    hits = [answer == gold for answer, gold in zip(sample.answers, sample.expected, strict=True)]
+    return rate(hits, sample.groups, sum(answer is None for answer in sample.answers))
+
+
+METRIC = Metric(
+    name="exact_match",
+    label="Exact match",
+    tasks=("text", "list", "json"),
+    direction="higher",
+    format="percent",
+    formula="answers that equal the expected one, as both are read under the answer rules / all items",
+    source="Rajpurkar P et al. (2016), SQuAD, EMNLP. Interval: Wilson EB (1927), JASA 22:209-212.",
+    compute=compute,
+    order=20,
+)

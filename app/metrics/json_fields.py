@@ -1,0 +1,55 @@
+"""Field accuracy of JSON: the share of expected values that stand in the answer at their place."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from app.metrics._base import Metric, Sample, Value
+from app.metrics._intervals import mean
+from app.metrics._json import children, decode
+
+MOST_FIELDS = 100
+
+
+def compute(sample: Sample) -> Value | None:
+    """An answer that is no JSON has no field right. detail["fields"]: {path: {right, n}}, the first 100."""
+    if not sample.expected:
+        return None
+    fields: dict[str, list[int]] = {}
+    shares = []
+    for gold, answer in zip(sample.expected, sample.answers, strict=True):
+        wanted = dict(_leaves(decode(gold)[1], ()))
+        valid, value = decode(answer) if answer is not None else (False, None)
+        said = dict(_leaves(value, ())) if valid else {}
+        hits = {path: path in said and said[path] == leaf for path, leaf in wanted.items()}
+        shares.append(sum(hits.values()) / len(hits))
+        for path, hit in hits.items():
+            counts = fields.setdefault(".".join(path), [0, 0])
+            counts[0], counts[1] = counts[0] + hit, counts[1] + 1
+    shown = {path: {"right": right, "n": n} for path, (right, n) in sorted(fields.items())[:MOST_FIELDS]}
+    value = mean(np.array(shares), sample.groups, (0, 1))
+    return replace(value, detail={**value.detail, "fields": shown})
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], tuple[bool, Any]]]:
+    """(path, leaf) of every value that holds no other; a leaf tells true from 1."""
+    if not children(value):
+        yield path, (isinstance(value, bool), value)
+        return
+    for name, child in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from _leaves(child, (*path, str(name)))
+
+
+METRIC = Metric(
+    name="json_fields",
+    label="Field accuracy",
+    tasks=("json",),
+    direction="higher",
+    format="percent",
+    formula="mean over items of expected values that stand in the answer under the same keys / expected values",
+    source="Slot accuracy: Wu CS et al. (2019), TRADE, ACL. Interval: BCa bootstrap.",
+    compute=compute,
+    order=10,
+)
