@@ -9,6 +9,7 @@ from sqlmodel import Session, col, select
 
 from app.catalog.models import model_label
 from app.clock import now
+from app.datasets.service import can_map
 from app.evaluations.leaderboard import model_colours
 from app.format import duration
 from app.home.newest import ExperimentRow, newest_experiments
@@ -148,7 +149,7 @@ def _troubles(session: Session, actor: Actor) -> list[Trouble]:
             row.name,
             f"/datasets/{row.id}",
             f"Refused: {_first_problem(row)}",
-            "Nothing of it was kept. Mend the file and upload it again.",
+            "Say which column is which." if can_map(row) else "Mend the file and upload it again.",
             row.created_at,
         )
         for row in session.exec(refused.order_by(col(Dataset.id).desc()).limit(TROUBLES))
