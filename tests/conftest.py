@@ -1,7 +1,9 @@
 """What all tests share: a data folder of their own with a migrated database, and a signed-in client."""
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,9 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         forget_settings()
         migrate()
         forget_settings()
+    # What still stands in the log beside the file would be missing from its copies.
+    with closing(sqlite3.connect(folder / "tunebook.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return folder / "tunebook.db"
 
 
