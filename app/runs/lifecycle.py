@@ -46,5 +46,7 @@ def move(session: Session, run: Run, to: RunState, **values: Any) -> bool:
     )
     if done.rowcount != 1:  # type: ignore[attr-defined]
         return False
-    session.refresh(run)
+    # Workers hold a detached copy and read the row anew for their next step.
+    if run in session:
+        session.refresh(run)
     return True
