@@ -141,8 +141,8 @@ def _scored(session: Session, cells: Sequence[_Cell], metrics: dict[int, Metric]
             Scored(cell.id, cell.model, cell.seed, colour, score.value, low, high)
         )
     for id_, rows in groups.items():
-        sign = -1 if metrics[id_].direction == "higher" else 1
-        rows.sort(key=lambda row, sign=sign: (sign * row.value, row.run_id))
+        rows.sort(key=lambda row: row.run_id)
+        rows.sort(key=lambda row: row.value, reverse=metrics[id_].direction == "higher")
     return groups
 
 

@@ -111,7 +111,7 @@ def under_way(session: Session, actor: Actor) -> UnderWay:
     if not counts:
         return UnderWay([], 0, 0)
     waits = col(Run.state) == RunState.QUEUED
-    query = owned(actor, Run).where(col(Run.state).in_(ACTIVE)).order_by(waits, Run.id).limit(RUNNING)
+    query = owned(actor, Run).where(col(Run.state).in_(ACTIVE)).order_by(waits, col(Run.id)).limit(RUNNING)
     runs = list(session.exec(query))
     names = _names(session, Experiment, {run.experiment_id for run in runs})
     colours = model_colours(session, {run.experiment_id for run in runs})
