@@ -20,7 +20,7 @@ RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 MINUS = str.maketrans(dict.fromkeys("−‐‑‒–﹣－", "-"))
 MAX_DIGITS = 400
 BULLET = re.compile(r"^\s*(?:[-*•]|[0-9]{1,3}[.)])\s+")
-SEPARATORS = re.compile(r"[,;\n]")
+SEPARATORS = re.compile(r"[,;|\n]")
 FENCE = re.compile(r"^```[a-zA-Z]*\s*\n(.*)\n\s*```$", re.DOTALL)
 
 
@@ -37,7 +37,7 @@ def find_number(text: str) -> str | None:
 
 
 def split_list(text: str) -> list[str]:
-    """The distinct elements of a JSON array, or of text with commas, semicolons or line breaks, in order."""
+    """The distinct elements of a JSON array, or of text with commas, semicolons, bars or line breaks, in order."""
     found, value = parse_json(text)
     if found and isinstance(value, list):
         elements = [one if isinstance(one, str) else write_json(one) for one in value]

@@ -10,6 +10,7 @@ from app.metrics._base import Metric, Sample, Value
 from app.metrics._intervals import mean
 from app.metrics._json import children, decode
 
+Path = tuple[str, ...]
 MOST_FIELDS = 100
 
 
@@ -20,9 +21,7 @@ def compute(sample: Sample) -> Value | None:
     fields: dict[str, list[int]] = {}
     shares = []
     for gold, answer in zip(sample.expected, sample.answers, strict=True):
-        wanted = dict(_leaves(decode(gold)[1], ()))
-        valid, value = decode(answer) if answer is not None else (False, None)
-        said = dict(_leaves(value, ())) if valid else {}
+        wanted, said = _fields(gold), _fields(answer)
         hits = {path: path in said and said[path] == leaf for path, leaf in wanted.items()}
         shares.append(sum(hits.values()) / len(hits))
         for path, hit in hits.items():
@@ -33,10 +32,18 @@ def compute(sample: Sample) -> Value | None:
     return replace(value, detail={**value.detail, "fields": shown})
 
 
-def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], tuple[bool, Any]]]:
-    """(path, leaf) of every value that holds no other; a leaf tells true from 1."""
+def _fields(text: str | None) -> dict[Path, tuple[str, Any]]:
+    """{path: value} of a JSON text; a text that is no JSON is one value, equal to itself only."""
+    if text is None:
+        return {}
+    valid, value = decode(text)
+    return dict(_leaves(value, ())) if valid else {(): ("no JSON", text)}
+
+
+def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, tuple[str, Any]]]:
+    """(path, value) of every value that holds no other; true is told from 1."""
     if not children(value):
-        yield path, (isinstance(value, bool), value)
+        yield path, ("truth" if isinstance(value, bool) else "value", value)
         return
     for name, child in value.items() if isinstance(value, dict) else enumerate(value):
         yield from _leaves(child, (*path, str(name)))

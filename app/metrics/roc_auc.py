@@ -21,8 +21,10 @@ def compute(sample: Sample) -> Value | None:
     def macro(data: Array, weights: Array) -> Array:
         if not above:
             above.extend(Above(data[:, 1 + i], data[:, 0] == i) for i in wanted)
+        each = np.array([one.share(weights) for one in above])
         # A resample without one of the classes averages over the others.
-        return np.asarray(np.nanmean([one.share(weights) for one in above], axis=0))
+        there = np.isfinite(each)
+        return np.asarray(np.where(there, each, 0).sum(axis=0) / there.sum(axis=0))
 
     return from_weights(np.column_stack([found.gold, found.p]), macro, found.groups, (0, 1))
 
