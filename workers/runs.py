@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.evaluations.finish import finish_run
 from sqlmodel import Session
 
 from app.clock import now
 from app.db import session_scope
+from app.evaluations.finish import finish_run
 from app.queue import ADVANCE_RUN
 from app.runs import steps
 from app.tables import ACTIVE, Run, RunState
@@ -36,7 +36,7 @@ def _step(held: Lease, run_id: int) -> bool:
     """One step; says whether another can follow at once."""
     with session_scope(write=False) as session:
         run = session.get_one(Run, run_id)
-    if run.state not in STEPS:
+    if run.state not in STEPS and not run.cancel_asked:
         return False
     before = run.state
 

@@ -136,6 +136,10 @@ def _renew(held: Lease, stop: threading.Event) -> None:
             held.save()
         except LeaseLost:
             return
+        except (OperationalError, InterfaceError) as error:
+            log.warning(
+                "the lease on %s %s was not renewed: %s", held.table.__tablename__, held.row_id, error
+            )
 
 
 def _release(held: Lease) -> None:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 
 from sqlmodel import Session, select
 
-from app.clock import now
+from app.clock import in_seconds, now
+from app.config import settings
 from app.errors import Conflict, Invalid
 from app.experiments.plan import GridRow, Plan, PlannedModel, data_facts, make_plan
 from app.lab.actor import Actor, find
 from app.queue import ADVANCE_RUN, enqueue
+from app.runs.steps import wait_seconds
 from app.tables import Dataset, DatasetState, Experiment, Run, Split
 from app.version import code_version
 
@@ -63,16 +65,20 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
     )
     session.add(experiment)
     session.flush()
-    for row in plan.rows:
-        for seed in row.seeds:
-            _queue_run(session, experiment, row, seed, snapshot(dataset, split))
+    cells = [(row, seed) for row in plan.rows for seed in row.seeds]
+    for place, (row, seed) in enumerate(cells):
+        run = _make_run(experiment, row, seed, snapshot(dataset, split))
+        # One message per free place is enough: each run that ends nudges the next one.
+        run.due_at = in_seconds(wait_seconds(place)) if place >= settings().local_slots else None
+        session.add(run)
+        session.flush()
+        if run.due_at is None:
+            enqueue(session, ADVANCE_RUN, run.id or 0)
     return experiment
 
 
-def _queue_run(
-    session: Session, experiment: Experiment, row: PlannedModel, seed: int | None, data: dict[str, object]
-) -> None:
-    run = Run(
+def _make_run(experiment: Experiment, row: PlannedModel, seed: int | None, data: dict[str, object]) -> Run:
+    return Run(
         project_id=experiment.project_id,
         maker_id=experiment.maker_id,
         experiment_id=experiment.id or 0,
@@ -90,9 +96,6 @@ def _queue_run(
             "launched": now().isoformat(timespec="seconds"),
         },
     )
-    session.add(run)
-    session.flush()
-    enqueue(session, ADVANCE_RUN, run.id or 0)
 
 
 def snapshot(dataset: Dataset, split: Split) -> dict[str, object]:

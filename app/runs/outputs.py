@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Read at a time, so that no transaction stores more points than it can in a moment.
+CHUNK_BYTES = 256 * 1024
 CURVES = ("loss", "validation_loss", "learning_rate", "tokens_per_second")
 
 
@@ -65,7 +67,7 @@ def read_curves(folder: Path, offset: int) -> tuple[list[tuple[str, int, float]]
     try:
         with (folder / "out" / "metrics.jsonl").open("rb") as file:
             file.seek(offset)
-            chunk = file.read(4 * 1024 * 1024)
+            chunk = file.read(CHUNK_BYTES)
     except OSError:
         return [], offset
     whole = chunk.rpartition(b"\n")[0]

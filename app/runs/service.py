@@ -16,6 +16,10 @@ def cancel_run(session: Session, actor: Actor, run_id: int) -> Run:
     run: Run = find(session, actor, Run, run_id)
     if run.state in FINAL:
         raise Conflict(f"Run {run_id} is {run.state} already.", "There is nothing to cancel.")
+    if run.state == RunState.PAUSED:
+        # Nothing runs and nobody looks at it.
+        move(session, run, RunState.CANCELLED, cancel_asked=True)
+        return run
     run.cancel_asked = True
     run.due_at = None
     session.add(run)
@@ -34,7 +38,6 @@ def retry_run(session: Session, actor: Actor, run_id: int) -> Run:
         )
     if run.model.startswith("imported/"):
         raise Conflict("Imported predictions cannot be retried.", "Import the file again.")
-    remove(run_folder(run_id))
     ledger = {name: {**row, "resolved": None} for name, row in run.ledger.items()}
     moved = move(
         session,
@@ -45,6 +48,7 @@ def retry_run(session: Session, actor: Actor, run_id: int) -> Run:
         cancel_asked=False,
         handle={},
         metrics_read=0,
+        furthest=0.0,
         kills=0,
         started_at=None,
         ended_at=None,
@@ -52,6 +56,7 @@ def retry_run(session: Session, actor: Actor, run_id: int) -> Run:
     )
     if not moved:
         raise Conflict(f"Run {run_id} has moved on.", "Look at its page again.")
+    remove(run_folder(run_id))
     _forget_curves(session, run_id)
     enqueue(session, ADVANCE_RUN, run_id)
     return run

@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import delete, func, insert, update
 from sqlmodel import Session, col, select
 
 from app.clock import in_seconds, now
 from app.compute import local
 from app.config import settings
 from app.db import session_scope
+from app.queue import ADVANCE_RUN, enqueue
 from app.runs import outputs
 from app.runs.ledger import resolve
 from app.runs.lifecycle import move
@@ -26,6 +27,7 @@ from app.tables import Run, RunMetric, RunState, Slot
 Save = Callable[[], AbstractContextManager[Session]]
 # A process that is killed this often in a row without getting any further is given up.
 MAX_KILLS = 8
+STAGES = {"preparing": 0, "training": 1, "predicting": 2}
 POLL_SECONDS = 0.7
 
 
@@ -35,11 +37,17 @@ def queued(run: Run, save: Save) -> None:
         if _take_slot(session, run):
             move(session, run, RunState.PREPARING, started_at=run.started_at or now())
             return
-        run_ahead = session.exec(
-            select(Run.id).where(Run.state == RunState.QUEUED, col(Run.id) < run.id).limit(100)
-        ).all()
-        note = f"waits for this machine, {len(run_ahead)} before it" if run_ahead else "next on this machine"
-        _update(session, run, progress_note=note, due_at=in_seconds(1.5))
+        before = session.exec(
+            select(func.count()).select_from(Run).where(Run.state == RunState.QUEUED, col(Run.id) < run.id)
+        ).one()
+        note = f"waits for this machine, {before} before it" if before else "next on this machine"
+        _update(session, run, progress_note=note, due_at=in_seconds(wait_seconds(before)))
+
+
+def wait_seconds(before: int) -> float:
+    """When a run that waits is looked at again: the later, the more runs are before it, so that a long queue
+    makes few messages. The first is nudged as soon as a place is free."""
+    return min(1.5 + before, 600)
 
 
 def preparing(run: Run, save: Save) -> None:
@@ -71,27 +79,34 @@ def training(run: Run, save: Save) -> None:
     folder = run_folder(run.id or 0)
     # The status first: what was written before an end that we saw is then read in full.
     status = local.status(run.handle, folder)
-    points, offset = outputs.read_curves(folder, run.metrics_read)
+    if status != "running":
+        # Children that it left behind would keep its memory.
+        local.cancel(run.handle, grace_seconds=0)
+    _store_curves(run, save, folder, to_the_end=status != "running")
     progress = outputs.read_progress(folder)
-    moved_on = bool(points) or progress.fraction > run.progress
+    reached = STAGES.get(progress.stage, 0) + progress.fraction
+    further = reached > run.furthest
+    values: dict[str, Any] = {"furthest": max(reached, run.furthest), "kills": 0 if further else run.kills}
     with save() as session:
-        _store_points(session, run, points)
-        values: dict[str, Any] = {"metrics_read": offset, "kills": 0 if moved_on else run.kills}
         if status == "ended":
             _ended(session, run, folder, values)
         elif status == "killed":
             _killed(session, run, values)
         else:
-            shown = {
-                "progress": progress.fraction,
-                "progress_note": progress.message,
-                "seconds_left": progress.seconds_left,
-                "due_at": in_seconds(POLL_SECONDS),
-            }
-            if progress.stage == "predicting" and run.state == RunState.TRAINING:
-                move(session, run, RunState.PREDICTING, **values, **shown)
-            else:
-                _update(session, run, **values, **shown)
+            _goes_on(session, run, progress, values)
+
+
+def _goes_on(session: Session, run: Run, progress: outputs.Progress, values: dict[str, Any]) -> None:
+    values |= {
+        "progress": progress.fraction,
+        "progress_note": progress.message,
+        "seconds_left": progress.seconds_left,
+        "due_at": in_seconds(POLL_SECONDS),
+    }
+    if progress.stage == "predicting" and run.state == RunState.TRAINING:
+        move(session, run, RunState.PREDICTING, **values)
+    else:
+        _update(session, run, **values)
 
 
 def _ended(session: Session, run: Run, folder: Path, values: dict[str, Any]) -> None:
@@ -107,8 +122,8 @@ def _ended(session: Session, run: Run, folder: Path, values: dict[str, Any]) -> 
 
 
 def _killed(session: Session, run: Run, values: dict[str, Any]) -> None:
-    if run.kills + 1 < MAX_KILLS:
-        values["kills"] = run.kills + 1
+    values["kills"] += 1
+    if values["kills"] < MAX_KILLS:
         move(session, run, RunState.SUBMITTING, **values, progress_note="the process was killed; it goes on")
         return
     free_slot(session, run)
@@ -119,20 +134,24 @@ def _killed(session: Session, run: Run, values: dict[str, Any]) -> None:
 
 def cancel(run: Run, save: Save) -> None:
     """Ends the process with all its children, then the run."""
-    folder = run_folder(run.id or 0)
-    handle = local.find(folder, run.launch_key) or run.handle
-    if handle:
-        local.cancel(handle, grace_seconds=5)
+    _end_process(run)
     with save() as session:
         free_slot(session, run)
-        move(session, run, RunState.CANCELLED, **closing_record(run, folder))
+        move(session, run, RunState.CANCELLED, **closing_record(run, run_folder(run.id or 0)))
 
 
 def fail(run: Run, save: Save, message: str, hint: str) -> None:
-    """Ends the run with a sentence."""
+    """Ends the run with a sentence, and its process if it has one."""
+    _end_process(run)
     with save() as session:
         free_slot(session, run)
         move(session, run, RunState.FAILED, error=message[:2000], hint=hint[:2000])
+
+
+def _end_process(run: Run) -> None:
+    handle = local.find(run_folder(run.id or 0), run.launch_key) or run.handle
+    if handle:
+        local.cancel(handle, grace_seconds=5)
 
 
 def closing_record(run: Run, folder: Path) -> dict[str, Any]:
@@ -148,9 +167,36 @@ def closing_record(run: Run, folder: Path) -> dict[str, Any]:
     return {"ledger": resolve(run.ledger, resolved.get("hyperparameters") or {}), "snapshot": snapshot}
 
 
+def _store_curves(run: Run, save: Save, folder: Path, to_the_end: bool) -> None:
+    """Stores what was written since the last look, a piece at a time; while the process runs one piece."""
+    offset = run.metrics_read
+    while True:
+        points, after = outputs.read_curves(folder, offset)
+        if after == offset:
+            return
+        with save() as session:
+            _store_points(session, run, points)
+            _update(session, run, metrics_read=after)
+        offset = after
+        if not to_the_end:
+            return
+
+
 def _store_points(session: Session, run: Run, points: list[tuple[str, int, float]]) -> None:
-    for name, step, value in points:
-        session.merge(RunMetric(run_id=run.id or 0, name=name, step=step, value=value))
+    """A resumed process passes steps again: its points replace the older ones."""
+    newest = {(name, step): value for name, step, value in points}
+    for name in {name for name, _ in newest}:
+        steps = [step for own, step in newest if own == name]
+        session.execute(
+            delete(RunMetric).where(
+                col(RunMetric.run_id) == run.id,
+                col(RunMetric.name) == name,
+                col(RunMetric.step).between(min(steps), max(steps)),
+            )
+        )
+    rows = [{"run_id": run.id, "name": name, "step": step, "value": v} for (name, step), v in newest.items()]
+    if rows:
+        session.execute(insert(RunMetric), rows)
 
 
 def _update(session: Session, run: Run, **values: Any) -> None:
@@ -173,8 +219,16 @@ def _take_slot(session: Session, run: Run) -> bool:
 
 
 def free_slot(session: Session, run: Run) -> None:
-    """Gives the run's place on this machine back."""
-    session.execute(update(Slot).where(col(Slot.run_id) == run.id).values(run_id=None))
+    """Gives the run's place on this machine back, and nudges the run that is next."""
+    freed = session.execute(update(Slot).where(col(Slot.run_id) == run.id).values(run_id=None))
+    if freed.rowcount == 0:  # type: ignore[attr-defined]
+        return
+    following = session.exec(
+        select(Run.id).where(Run.state == RunState.QUEUED, Run.id != run.id).order_by(Run.id).limit(1)  # type: ignore[arg-type]
+    ).first()
+    if following is not None:
+        session.execute(update(Run).where(col(Run.id) == following).values(due_at=None))
+        enqueue(session, ADVANCE_RUN, following)
 
 
 def make_slots() -> None:

@@ -59,7 +59,9 @@ class Run(Owned, Leased, table=True):
     handle: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     # How far the files of the process have been read: byte offset of metrics.jsonl.
     metrics_read: int = Field(default=0, sa_type=BigInteger)
-    # Kills in a row without progress since; a process that only dies is not restarted forever.
+    # The furthest that the process ever came (0 to 3, see steps.py), and the kills since then: a process that
+    # only dies at the same place is not restarted forever.
+    furthest: float = 0.0
     kills: int = 0
     error: str = Field(default="", max_length=2000)
     hint: str = Field(default="", max_length=2000)
