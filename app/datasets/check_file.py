@@ -5,6 +5,7 @@ simply begins again. Memory stays flat: the index goes to the database in batche
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
@@ -22,7 +23,7 @@ from app.datasets.index import Columns, index_batch
 from app.datasets.index_table import clear_index, found_lines, insert_items, mark_twins
 from app.datasets.items import TEST, UNUSED, VALIDATION
 from app.datasets.lines import LineReader
-from app.datasets.make_split import SplitRequest, draw_split
+from app.datasets.make_split import NO_TWINS, Known, SplitRequest, draw_split, twins
 from app.datasets.parse import read_jsonl
 from app.datasets.rows import FORMATS
 from app.datasets.stored import open_rows, rows_file
@@ -33,7 +34,7 @@ from app.storage import dataset_file, dataset_rows, remove
 from app.tables import Dataset, DatasetState, Item, Split
 
 Save = Callable[[], AbstractContextManager[Session]]
-STORED_AT_ONCE = 20_000
+STORED_AT_ONCE = 16  # batches, each of about a quarter of a MiB
 KEYS_LOOKED_AT, KEYS_NAMED = 100, 100
 READ_SHARE = 0.85  # of the progress bar, for reading the file
 
@@ -63,25 +64,29 @@ def check_dataset(dataset: Dataset, save: Save) -> None:
 
 
 def _read(dataset: Dataset, report: Report, survey: Survey, save: Save) -> None:
-    dataset_id, held = dataset.id or 0, 0
-    waiting: list[Columns] = []
-    path = rows_file(dataset)
+    """Reads all items; a batch is stored by a second thread while the next one is read."""
+    dataset_id, path = dataset.id or 0, rows_file(dataset)
     size = max(1, path.stat().st_size)
-    header = 1 if dataset.format == "csv" else 0
-    for batch in read_jsonl(LineReader(path, lines_before=header), FORMATS[dataset.row_format], report):
-        if report.problem_count:
-            # The file is refused: the rest is only read for its problems.
-            waiting = []
-            continue
-        columns, texts = index_batch(batch, report.items - len(batch.lines))
-        survey.add(batch, columns, texts, report)
-        waiting.append(columns)
-        held += len(batch.lines)
-        if held >= STORED_AT_ONCE:
-            _store(dataset_id, waiting, save, READ_SHARE * (batch.offsets[-1] / size))
-            waiting, held = [], 0
-    if waiting and not report.problem_count:
-        _store(dataset_id, waiting, save, READ_SHARE)
+    reader = LineReader(path, lines_before=1 if dataset.format == "csv" else 0)
+    waiting: list[Columns] = []
+    with ThreadPoolExecutor(1) as writer:
+        stored = writer.submit(lambda: None)
+        for batch in read_jsonl(reader, FORMATS[dataset.row_format], report):
+            if report.problem_count:
+                # The file is refused: the rest is only read for its problems.
+                waiting = []
+                continue
+            indexed = index_batch(batch, report.items - len(batch.lines))
+            survey.add(batch, indexed, report)
+            waiting.append(indexed.columns)
+            if len(waiting) >= STORED_AT_ONCE:
+                stored.result()
+                done = READ_SHARE * batch.offsets[-1] / size
+                stored = writer.submit(_store, dataset_id, waiting, save, done)
+                waiting = []
+        stored.result()
+        if waiting and not report.problem_count:
+            _store(dataset_id, waiting, save, READ_SHARE)
 
 
 def _store(dataset_id: int, waiting: list[Columns], save: Save, progress: float) -> None:
@@ -93,22 +98,23 @@ def _store(dataset_id: int, waiting: list[Columns], save: Save, progress: float)
 def _finish(dataset: Dataset, report: Report, survey: Survey, save: Save) -> None:
     dataset_id = dataset.id or 0
     with save() as session:
-        twins = mark_twins(session, dataset_id)
+        twin_count = mark_twins(session, dataset_id)
         _update(session, dataset_id, progress=0.92)
     dataset.items = report.items
     dataset.task = dataset.task or ""
     dataset.task_detected = detect_task(survey.answers)
     task = dataset.task or dataset.task_detected
-    closed = survey.answers.closed and task == "classification"
-    counts = dict(survey.answers.labels) if closed else {}
+    counts = survey.answers.counts() if task == "classification" else {}
     dataset.labels = order_labels(counts, survey.instruction)
     limit = long_answer(survey.answer_sizes)
     with session_scope(write=False) as session:
-        for code in ("duplicate", "contradiction") if twins else ():
+        for code in ("duplicate", "contradiction") if twin_count else ():
             _add_found(report, code, found_lines(session, dataset_id, code))
         if survey.answer_sizes.largest > limit and task in ("classification", "number", "text"):
             _add_found(report, "long-answer", found_lines(session, dataset_id, "long-answer", limit))
-        split = _first_split(session, dataset, survey.parts, report)
+        codes = survey.answers.codes_by(dataset.labels) if dataset.labels else None
+        known = Known(codes, twins(session, dataset) if twin_count else NO_TWINS)
+        split = _first_split(session, dataset, survey.parts, report, known)
         keys = _metadata_keys(session, dataset)
     facts = dataset_facts(survey.tokens, survey.characters, survey.answer_sizes)
     facts |= {"labels": {label: counts[label] for label in dataset.labels}, "metadata_keys": keys}
@@ -133,7 +139,7 @@ def _finish(dataset: Dataset, report: Report, survey: Survey, save: Save) -> Non
         )
 
 
-def _first_split(session: Session, dataset: Dataset, parts: Any, report: Report) -> Split:
+def _first_split(session: Session, dataset: Dataset, parts: Any, report: Report, known: Known) -> Split:
     """The file's own split where it names test rows, else a seeded one; with warnings about it."""
     dataset_id = dataset.id or 0
     named = bool(parts[:UNUSED].sum())
@@ -142,11 +148,11 @@ def _first_split(session: Session, dataset: Dataset, parts: Any, report: Report)
             _add_found(report, "some-without-split", found_lines(session, dataset_id, "some-without-split"))
         if not parts[VALIDATION]:
             report.warn("no-validation-part", [])
-        split = draw_split(session, dataset, SplitRequest("file"))
+        split = draw_split(session, dataset, SplitRequest("file"), known)
     else:
         if named:
             report.warn("no-test-part", [])
-        split = draw_split(session, dataset, SplitRequest("seeded"))
+        split = draw_split(session, dataset, SplitRequest("seeded"), known)
     leaks = split.facts["leaks"]
     for code, count, lines in (("leak", "exact", "lines"), ("near-leak", "near", "near_lines")):
         if leaks[count]:

@@ -22,7 +22,9 @@ _LOWER = bytes(range(256)).lower()
 
 
 class Columns(NamedTuple):
-    """The index of a batch, column by column, in the order of the table; keys are signed 64-bit hashes."""
+    """The index of a batch, column by column, in the order of the table; keys are signed 64-bit hashes.
+
+    `normalised_key` can only be compared within one reading of a file."""
 
     number: Sequence[int]
     line: list[int]
@@ -32,14 +34,21 @@ class Columns(NamedTuple):
     normalised_key: list[int]
     answer_key: list[int]
     label: list[str | None]
-    prompt_characters: list[int]
     answer_characters: list[int]
     tokens: list[int]
     file_part: list[int]
 
 
-def index_batch(batch: Batch, first: int) -> tuple[Columns, list[str]]:
-    """The index of a batch and the answers' texts; `first` is the number of its first item."""
+class Indexed(NamedTuple):
+    """A batch's index with what is summed up but not stored: the answers, and all characters of each item."""
+
+    columns: Columns
+    answers: list[str]
+    characters: Any
+
+
+def index_batch(batch: Batch, first: int) -> Indexed:
+    """The index of a batch; `first` is the number of its first item."""
     chats, count = batch.chats, len(batch.lines)
     prompts = [
         f"{chat[0].role}\x01{chat[0].content}\x01{chat[1].role}\x01{chat[1].content}"
@@ -53,7 +62,8 @@ def index_batch(batch: Batch, first: int) -> tuple[Columns, list[str]]:
         for reply in replies
     ]
     content, normalised = _prompt_keys(prompts)
-    prompt_sizes, answer_sizes = list(map(len, prompts)), list(map(len, answers))
+    answer_sizes = list(map(len, answers))
+    characters = np.array(list(map(len, prompts))) + np.array(answer_sizes)
     columns = Columns(
         range(first, first + count),
         batch.lines,
@@ -63,12 +73,11 @@ def index_batch(batch: Batch, first: int) -> tuple[Columns, list[str]]:
         normalised,
         _answer_keys(answers),
         [answer if size <= LABEL_SIZE else None for answer, size in zip(answers, answer_sizes, strict=True)],
-        prompt_sizes,
         answer_sizes,
-        _tokens(chats, np.array(prompt_sizes) + np.array(answer_sizes)),
+        _tokens(chats, characters),
         batch.parts,
     )
-    return columns, answers
+    return Indexed(columns, answers, characters)
 
 
 def canonical_prompt(chat: list[Message], tools: Tools) -> str:
@@ -97,7 +106,8 @@ def _prompt_keys(prompts: list[str]) -> tuple[list[int], list[int]]:
         data.translate(_LOWER, _BLANKS) if prompt.isascii() else normalise(prompt).encode()
         for prompt, data in zip(prompts, exact, strict=True)
     ]
-    return _keys(exact), _keys(plain)
+    # Python's own hash is keyed anew in each process; one process reads a dataset from end to end.
+    return _keys(exact), list(map(hash, plain))
 
 
 def _answer_keys(answers: list[str]) -> list[int]:

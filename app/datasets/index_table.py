@@ -1,5 +1,7 @@
 """Writes the index of a dataset into the database, and finds duplicates there by its keys. Called by check_file.py."""
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import delete, text
@@ -11,8 +13,9 @@ from app.tables import Item, Split
 
 LINES_NAMED = 10
 _COLUMNS = ", ".join(f'"{name}"' for name in (*Columns._fields, "occurrence", "dataset_id"))
-_INSERT = f"INSERT INTO item ({_COLUMNS}) VALUES ({', '.join('?' * len(Columns._fields))}, 1, %d)"
 _COPY = f"COPY item ({_COLUMNS}) FROM STDIN"
+# One statement for many rows takes two thirds of the time; SQLite takes at most 32,766 parameters.
+ROWS_AT_ONCE = 2_000
 
 
 def clear_index(session: Session, dataset_id: int) -> None:
@@ -25,15 +28,22 @@ def insert_items(session: Session, dataset_id: int, batches: list[Columns]) -> N
     """Stores batches of index rows by the database's own quick way."""
     connection: Any = session.connection().connection
     cursor = connection.cursor()
+    columns = [list(chain.from_iterable(column)) for column in zip(*batches, strict=True)]
     if is_sqlite(session):
-        for batch in batches:
-            cursor.executemany(_INSERT % dataset_id, zip(*batch, strict=True))
+        _insert(cursor, dataset_id, columns)
     else:
         with cursor.copy(_COPY) as copy:
-            for batch in batches:
-                for row in zip(*batch, strict=True):
-                    copy.write_row((*row, 1, dataset_id))
+            for row in zip(*columns, strict=True):
+                copy.write_row((*row, 1, dataset_id))
     cursor.close()
+
+
+def _insert(cursor: Any, dataset_id: int, columns: list[list[Any]]) -> None:
+    one = f"({'?, ' * len(columns)}1, {dataset_id:d})"
+    for start in range(0, len(columns[0]), ROWS_AT_ONCE):
+        rows = list(zip(*(column[start : start + ROWS_AT_ONCE] for column in columns), strict=True))
+        statement = f"INSERT INTO item ({_COLUMNS}) VALUES {', '.join([one] * len(rows))}"
+        cursor.execute(statement, list(chain.from_iterable(rows)))
 
 
 # Items that share a prompt (but for case and blanks) get the number of the first of them; items with the very
@@ -81,3 +91,21 @@ def found_lines(session: Session, dataset_id: int, code: str, limit: int = 0) ->
         return 0, []
     lines = session.execute(text(f"{query} ORDER BY line LIMIT {LINES_NAMED}"), values)
     return count, [row[0] for row in lines]
+
+
+def raw_rows(session: Session, dataset_id: int, columns: str, where: str = "") -> Iterator[Any]:
+    """Some columns of all items in their order, by the driver's own cursor: four times as fast as an ORM row.
+
+    `columns` and `where` are SQL of ours, never of a user.
+    """
+    query = f"SELECT {columns} FROM item WHERE dataset_id = {dataset_id:d} {where} ORDER BY number"
+    connection: Any = session.connection().connection
+    if is_sqlite(session):
+        cursor = connection.cursor()
+        yield from cursor.execute(query)
+    else:
+        # A named cursor stays on the server and sends the rows in pieces.
+        cursor = connection.cursor(name="items")
+        cursor.itersize = 10_000
+        yield from cursor.execute(query)
+    cursor.close()

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,9 +64,12 @@ class LineReader:
 
     def _chunks(self) -> Iterator[bytes]:
         digest = hashlib.sha256()
-        with self.path.open("rb") as file:
+        # Hashing runs beside the parser: it gives up the interpreter's lock for the whole of a chunk.
+        with self.path.open("rb") as file, ThreadPoolExecutor(1) as hasher:
+            hashed = hasher.submit(digest.update, b"")
             while chunk := file.read(CHUNK):
-                digest.update(chunk)
+                hashed.result()
+                hashed = hasher.submit(digest.update, chunk)
                 if not self.size and chunk.startswith(BOM):
                     self.bom = True
                     yield chunk[len(BOM) :]

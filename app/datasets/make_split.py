@@ -5,27 +5,29 @@ not added to any session.
 """
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import regex
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from app.datasets import split as draws
+from app.datasets.index_table import raw_rows
 from app.datasets.items import PART_NAMES, TEST, TRAIN, UNUSED, VALIDATION, prompt_text
 from app.datasets.split import Drawn
 from app.datasets.stored import open_rows
 from app.errors import Invalid
-from app.tables import Dataset, Item, Split
+from app.tables import Dataset, Split
 
 KINDS = ("file", "seeded", "grouped")
 FEW_LABELS = 50
 MOST_GROUPS = 10_000
 PATTERN_SECONDS, ALL_PATTERNS_SECONDS = 0.25, 60.0
-ROWS = 10_000
 LINES_NAMED = 10
+_TWIN = np.dtype([("number", "i4"), ("first", "i4"), ("key", "i8"), ("line", "i4")])
+_NONE = np.zeros(0, _TWIN)
+NO_TWINS = (_NONE["number"], _NONE["first"], _NONE["key"], _NONE["line"])
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,21 @@ class SplitRequest:
     validation_groups: tuple[str, ...] = ()
 
 
-def draw_split(session: Session, dataset: Dataset, request: SplitRequest) -> Split:
-    """The split as a row that is not stored yet. Raises Invalid when it cannot be made."""
+class Known(NamedTuple):
+    """What a draw depends on: label codes (None without labels) and twins, as the two functions below give them."""
+
+    codes: Any
+    twins: tuple[Any, Any, Any, Any]
+
+
+def draw_split(
+    session: Session, dataset: Dataset, request: SplitRequest, known: Known | None = None
+) -> Split:
+    """The split as a row that is not stored yet; what is not known is read. Raises Invalid when it cannot be made."""
     if not 0 <= request.seed < 2**31:
         raise Invalid(f"The seed is {request.seed}.", "Use a whole number from 0 to 2,147,483,647.")
-    codes = label_codes(session, dataset)
-    drawn = _draw(session, dataset, request, codes)
+    known = known or Known(label_codes(session, dataset), twins(session, dataset))
+    drawn = _draw(session, dataset, request, known)
     parts = np.frombuffer(drawn.parts, np.uint8)
     return Split(
         dataset_id=dataset.id or 0,
@@ -65,8 +76,8 @@ def draw_split(session: Session, dataset: Dataset, request: SplitRequest) -> Spl
         group_of=drawn.group_of,
         remarks=drawn.remarks,
         facts={
-            "labels": _balance(dataset.labels, codes, parts),
-            "leaks": find_leaks(session, dataset, parts),
+            "labels": _balance(dataset.labels, known.codes, parts),
+            "leaks": find_leaks(known.twins, parts),
         },
     )
 
@@ -94,21 +105,22 @@ def _parameters(request: SplitRequest) -> dict[str, Any]:
     return {**by, **drawn, **{key: value for key, value in named.items() if value}}
 
 
-def _draw(session: Session, dataset: Dataset, request: SplitRequest, codes: Any) -> Drawn:
+def _draw(session: Session, dataset: Dataset, request: SplitRequest, known: Known) -> Drawn:
     if request.kind == "file":
-        parts = column(session, dataset, Item.file_part, np.uint8)
+        rows = raw_rows(session, dataset.id or 0, "file_part")
+        parts = np.fromiter((part for (part,) in rows), np.uint8, dataset.items)
         if not (parts == TEST).any():
             raise Invalid("The file's own split names no test row.", "Make a seeded split instead.")
         return draws.from_file(parts)
     if request.kind == "seeded":
-        few = codes is not None and len(dataset.labels) <= FEW_LABELS
-        same = twins(session, dataset)[:2]
+        few = known.codes is not None and len(dataset.labels) <= FEW_LABELS
+        same = known.twins[:2]
         return draws.seeded(
             dataset.items,
             request.test,
             request.validation,
             request.seed,
-            codes if few else None,
+            known.codes if few else None,
             same if len(same[0]) else None,
         )
     if request.kind != "grouped":
@@ -125,33 +137,20 @@ def _draw(session: Session, dataset: Dataset, request: SplitRequest, codes: Any)
     )
 
 
-def column(session: Session, dataset: Dataset, of: Any, dtype: Any) -> Any:
-    """One number per item, in the order of the items, as a numpy array."""
-    return np.fromiter((row[0] for row in _rows(session, dataset, of)), dtype, dataset.items)
-
-
 def label_codes(session: Session, dataset: Dataset) -> Any:
     """Each item's index in `dataset.labels` (int16), or None when the dataset has no labels."""
     if not dataset.labels:
         return None
     codes = {label: index for index, label in enumerate(dataset.labels)}
-    rows = _rows(session, dataset, Item.label)
-    return np.fromiter((codes.get(row[0], -1) for row in rows), np.int16, dataset.items)
-
-
-def _rows(session: Session, dataset: Dataset, *of: Any, where: tuple[Any, ...] = ()) -> Iterator[Any]:
-    query = select(*of).where(Item.dataset_id == dataset.id, *where).order_by(col(Item.number))
-    yield from session.execute(query.execution_options(yield_per=ROWS))
+    rows = raw_rows(session, dataset.id or 0, "label")
+    return np.fromiter((codes.get(label, -1) for (label,) in rows), np.int16, dataset.items)
 
 
 def twins(session: Session, dataset: Dataset) -> tuple[Any, Any, Any, Any]:
     """(numbers, first numbers, content keys, lines) of all items that share their prompt with another one."""
-    rows = _rows(
-        session, dataset, Item.number, Item.same_as, Item.content_key, Item.line,
-        where=(col(Item.same_as).is_not(None),),
-    )  # fmt: skip
+    rows = raw_rows(session, dataset.id or 0, "number, same_as, content_key, line", "AND same_as IS NOT NULL")
     dtype = np.dtype([("number", "i4"), ("first", "i4"), ("key", "i8"), ("line", "i4")])
-    found = np.fromiter((tuple(row) for row in rows), dtype)
+    found = np.fromiter(rows, dtype)
     return found["number"], found["first"], found["key"], found["line"]
 
 
@@ -166,12 +165,12 @@ def _balance(labels: list[str], codes: Any, parts: Any) -> dict[str, dict[str, i
     return balance
 
 
-def find_leaks(session: Session, dataset: Dataset, parts: Any) -> dict[str, Any]:
+def find_leaks(same: tuple[Any, Any, Any, Any], parts: Any) -> dict[str, Any]:
     """How many items share their prompt with an item of another part: exactly, or but for case and blanks.
 
     {"exact": n, "near": n, "lines": first lines, "near_lines": first lines}; unused items do not count.
     """
-    numbers, firsts, keys, lines = twins(session, dataset)
+    numbers, firsts, keys, lines = same
     own = parts[numbers]
     used = own != UNUSED
     bits = np.left_shift(1, own[used])
@@ -207,7 +206,7 @@ def read_groups(session: Session, dataset: Dataset, key: str, pattern: str) -> t
     names: dict[str, int] = {}
     group_of = np.full(dataset.items, -1, np.int32)
     with open_rows(dataset) as rows:
-        for number, offset, length in _rows(session, dataset, Item.number, Item.offset, Item.length):
+        for number, offset, length in raw_rows(session, dataset.id or 0, 'number, "offset", length'):
             group = read(rows, offset, length)
             if group is not None:
                 group_of[number] = names.setdefault(group, len(names))

@@ -14,6 +14,7 @@ from app.datasets.items import PART_NAMES, TEST, TRAIN, UNUSED, VALIDATION
 from app.errors import Invalid
 
 Array = Any  # numpy arrays; their element types are in the docstrings
+PIECE = 65_536
 _ROUND = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -64,25 +65,22 @@ def seeded(
     remainder. `same` is (numbers, first numbers) of items that share a prompt: they follow the first one.
     """
     check_shares(test, validation)
+    parts = np.full(items, TRAIN, np.uint8)
     pool = np.ones(items, bool)
     if same is not None:
         pool[same[0][same[0] != same[1]]] = False
-    numbers = np.flatnonzero(pool)
-    codes = np.zeros(len(numbers), np.int64) if strata is None else strata[numbers].astype(np.int64)
-    # Sorted by label, and within a label by lot; equal lots fall to the smaller number.
-    order = np.lexsort((numbers, lots(numbers, seed), codes))
-    sizes = np.bincount(codes, minlength=int(codes.max(initial=0)) + 1)
+    codes = np.zeros(items, np.int8) if strata is None else strata
+    sizes = np.bincount(codes[pool], minlength=int(codes.max(initial=0)) + 1)
     tests = _shares(sizes, test)
     validations = np.minimum(_shares(sizes, validation), sizes - tests)
-    place = np.arange(len(numbers)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    sorted_codes = codes[order]
-    drawn = np.where(place < (tests + validations)[sorted_codes], VALIDATION, TRAIN).astype(np.uint8)
-    drawn[place < tests[sorted_codes]] = TEST
-    parts = np.zeros(items, np.uint8)
-    parts[numbers[order]] = drawn
+    for code in np.flatnonzero(sizes):
+        members = np.flatnonzero(pool & (codes == code)).astype(np.int32)
+        drawn = lots(members, seed)
+        parts[members[_smallest(drawn, int(tests[code] + validations[code]))]] = VALIDATION
+        parts[members[_smallest(drawn, int(tests[code]))]] = TEST
     if same is not None:
         parts[same[0]] = parts[same[1]]
-    return Drawn(parts.tobytes(), _seeded_remarks(test, validation, seed, strata, items - len(numbers)))
+    return Drawn(parts.tobytes(), _seeded_remarks(test, validation, seed, strata, int((~pool).sum())))
 
 
 def _seeded_remarks(
@@ -209,12 +207,26 @@ def _shares(sizes: Array, share: float) -> Array:
 
 
 def lots(numbers: Array, seed: int) -> Array:
-    """A 64-bit lot for each number (SplitMix64 of Steele, Lea and Flood 2014): the same on every machine."""
-    first = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:8], "little")
-    state = (numbers.astype(np.uint64) + np.uint64(1)) * _ROUND + np.uint64(first)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
+    """A lot (uint32) for each number, by SplitMix64 (Steele, Lea and Flood 2014): the same on every machine."""
+    first = np.uint64(int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:8], "little"))
+    drawn = np.empty(len(numbers), np.uint32)
+    # In pieces, as each step makes an array of 8 bytes an item.
+    for start in range(0, len(numbers), PIECE):
+        state = (numbers[start : start + PIECE].astype(np.uint64) + np.uint64(1)) * _ROUND + first
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        drawn[start : start + PIECE] = (state ^ (state >> np.uint64(31))) >> np.uint64(32)
+    return drawn
+
+
+def _smallest(drawn: Array, count: int) -> Array:
+    """Which `count` lots are the smallest (bool); of equal lots the earlier ones."""
+    if not count:
+        return np.zeros(len(drawn), bool)
+    edge = np.partition(drawn, count - 1)[count - 1]
+    chosen = drawn < edge
+    chosen[np.flatnonzero(drawn == edge)[: count - int(chosen.sum())]] = True
+    return chosen
 
 
 def _lot_of(name: str, seed: int) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from app.datasets.check import Report
 from app.datasets.facts import Sizes
-from app.datasets.index import Columns
+from app.datasets.index import Indexed
 from app.datasets.items import PART_NAMES
 from app.datasets.parse import Batch
 from app.datasets.task import Answers
@@ -27,12 +27,13 @@ class Survey:
     parts: Any = field(default_factory=lambda: np.zeros(len(PART_NAMES), np.int64))
     instruction: str = ""
 
-    def add(self, batch: Batch, columns: Columns, texts: list[str], report: Report) -> None:
+    def add(self, batch: Batch, indexed: Indexed, report: Report) -> None:
         """Takes one batch."""
+        columns, texts, characters = indexed
         tokens, replies = np.array(columns.tokens), np.array(columns.answer_characters)
         self.tokens.add(tokens)
         self.answer_sizes.add(replies)
-        self.characters.add(replies + np.array(columns.prompt_characters))
+        self.characters.add(characters)
         self.parts += np.bincount(batch.parts, minlength=len(PART_NAMES))
         first = not self.answers.seen
         step = 1 if first else max(1, len(texts) // SAMPLED_PER_BATCH)

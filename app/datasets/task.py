@@ -2,11 +2,14 @@
 and when a person corrects the task."""
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
+import numpy as np
 
 TASKS = {
     "classification": "Classification: a closed set of short answers",
@@ -27,11 +30,20 @@ _SEPARATOR = re.compile(r"\s*[,;|\n]\s*")
 _MEMBER = re.compile(r"[^.!?]{1,40}|\d*\.\d+")
 
 
+class _Codes(dict[str | None, int]):
+    """Gives each new label the next code."""
+
+    def __missing__(self, label: str | None) -> int:
+        self[label] = code = len(self)
+        return code
+
+
 @dataclass
 class Answers:
-    """What was seen of the answers: every short one counted while they are few kinds, and a sample of all."""
+    """What was seen of the answers: a code for every item while their kinds are few, and a sample in full."""
 
-    labels: Counter[str] = field(default_factory=Counter)
+    kinds: _Codes = field(default_factory=_Codes)
+    codes: "array[int]" = field(default_factory=lambda: array("H"))
     closed: bool = True
     sample: list[str] = field(default_factory=list)
     seen: int = 0
@@ -40,10 +52,25 @@ class Answers:
         """Takes a batch: each item's label (None for a long answer) and a few answers in full."""
         self.seen += len(labels)
         if self.closed:
-            self.labels.update(labels)  # type: ignore[arg-type]
-            self.closed = None not in self.labels and len(self.labels) <= COUNTED_LABELS  # type: ignore[comparison-overlap]
+            self.codes.extend(map(self.kinds.__getitem__, labels))
+            self.closed = None not in self.kinds and len(self.kinds) <= COUNTED_LABELS
+            if not self.closed:
+                self.codes = array("H")
         if len(self.sample) < SAMPLED:
             self.sample.extend(texts)
+
+    def counts(self) -> dict[str, int]:
+        """{label: items}; empty when the answers are no closed set."""
+        if not self.closed:
+            return {}
+        found = np.bincount(np.frombuffer(self.codes, np.uint16), minlength=len(self.kinds))
+        return {str(label): int(found[code]) for label, code in self.kinds.items()}
+
+    def codes_by(self, labels: Sequence[str]) -> Any:
+        """Each item's index in `labels` (int16)."""
+        place = {label: index for index, label in enumerate(labels)}
+        order = np.array([place[str(label)] for label in self.kinds], np.int16)
+        return order[np.frombuffer(self.codes, np.uint16)]
 
 
 def detect_task(answers: Answers) -> str:
@@ -52,7 +79,7 @@ def detect_task(answers: Answers) -> str:
     if not sample:
         return "text"
     numeric = _share(sample, is_number)
-    few = len(answers.labels) <= FEW_NUMBERS and 5 * len(answers.labels) <= answers.seen
+    few = len(answers.kinds) <= FEW_NUMBERS and 5 * len(answers.kinds) <= answers.seen
     if numeric and not (answers.closed and few):
         return "number"
     if _share(sample, _is_json_object):
@@ -66,7 +93,7 @@ def detect_task(answers: Answers) -> str:
 
 def is_closed(answers: Answers) -> bool:
     """Whether the answers are a closed set: short, few, and each of them repeated."""
-    kinds = len(answers.labels)
+    kinds = len(answers.kinds)
     repeats = 2 if kinds <= 20 else 5
     return answers.closed and 0 < kinds <= MOST_LABELS and repeats * kinds <= answers.seen
 

@@ -15,7 +15,8 @@ class Item(SQLModel, table=True):
     line: int
     offset: int = Field(sa_type=BigInteger)
     length: int
-    # 64-bit hashes: of the prompt as it is, of the prompt without case and blanks, of the answer.
+    # 64-bit hashes: of the prompt as it is, of the prompt without case and blanks (only comparable within one
+    # dataset), of the answer.
     content_key: int = Field(sa_type=BigInteger)
     normalised_key: int = Field(sa_type=BigInteger)
     answer_key: int = Field(sa_type=BigInteger)
@@ -25,7 +26,6 @@ class Item(SQLModel, table=True):
     same_as: int | None = None
     # The answer, when it is short enough to be a label.
     label: str | None = Field(default=None, max_length=64)
-    prompt_characters: int
     answer_characters: int
     tokens: int
     # Part named by the file's own split key: 0 train, 1 validation, 2 test, 3 none.
