@@ -37,7 +37,7 @@ def _estimate(train_items: int, mean_characters: float, cores: int) -> float:
 BASELINE = Baseline(
     name="majority",
     label="Majority class",
-    description="always the commonest training answer; for numbers the median. Class shares are its probabilities",
+    description="always the commonest training answer; of numbers the median",
     tasks=("classification", "number", "list", "json", "text"),
     seed_matters=False,
     hyperparameters=(),

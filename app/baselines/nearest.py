@@ -79,8 +79,7 @@ def _estimate(train_items: int, mean_characters: float, cores: int) -> float:
 BASELINE = Baseline(
     name="nearest",
     label="Nearest neighbour",
-    description="the answer of the most similar training item by character n-grams; p mixes in the class shares "
-    "with the weight of one neighbour",
+    description="the answer of the most similar training item",
     tasks=("classification", "number", "list", "json", "text"),
     seed_matters=False,
     hyperparameters=(

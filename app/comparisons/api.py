@@ -26,7 +26,7 @@ def get_comparison(
     show: str = "all",
     after: int = -1,
 ) -> dict[str, Any]:
-    """Runs (`1,2,3`) side by side: scores, the pair a and b with its test, and 50 items from `after` on."""
+    """Runs (`1,2,3`) side by side: scores, the pair a and b with its test, and 25 items from `after` on."""
     return comparison_json(compare(session, actor, parse_runs([runs]), a=a, b=b, show=show, after=after))
 
 

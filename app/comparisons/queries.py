@@ -16,7 +16,7 @@ from app.lab.actor import Actor
 from app.statistics import mcnemar_exact, paired_difference, smallest_difference
 from app.tables import Dataset, Prediction, Reading, Run, Split
 
-PAGE = 50
+PAGE = 25
 MAX_RUNS = 20
 FILTERS = {
     "all": "all items",

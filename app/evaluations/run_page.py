@@ -18,7 +18,7 @@ from app.runs.queries import RunView, curves, run_view
 from app.shapes import ConfusionRow, Segment, confusion, stacked
 from app.tables import Run, Scoring
 
-PAGE = 50
+PAGE = 25
 NO_LABEL = "no label"
 
 
