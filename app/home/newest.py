@@ -172,7 +172,8 @@ def _row(
     if axis and best and shown:
         said = f"{shown.label}: {shown.value}, 95 % interval {shown.low} to {shown.high}"
         placed = whisker(axis, best.value, best.low, best.high, best.colour, said)
-        axis = replace(axis, reference=axis.x(baseline.value)) if baseline else axis
+        if baseline and baseline is not best:
+            axis = replace(axis, reference=axis.x(baseline.value))
     return ExperimentRow(
         experiment.id or 0,
         experiment.name,

@@ -14,9 +14,10 @@ from app.evaluations.leaderboard import model_colours
 from app.format import duration
 from app.home.newest import ExperimentRow, newest_experiments
 from app.lab.actor import Actor, owned
+from app.shapes import Axis
 from app.tables import ACTIVE, Dataset, DatasetState, Experiment, Run, RunState
 
-DATASETS, RUNNING, TROUBLES = 6, 8, 5
+DATASETS, RUNNING, WAITING, TROUBLES = 6, 8, 3, 5
 TROUBLE_AGE = timedelta(days=14)
 NEEDS_A_PERSON = (RunState.FAILED, RunState.PAUSED, RunState.UNKNOWN)
 
@@ -38,7 +39,7 @@ class RunningRow:
 
 @dataclass(frozen=True)
 class UnderWay:
-    """What runs now: the first RUNNING rows of `total`, and how many of them still wait."""
+    """What runs now: at most RUNNING rows, of those that wait at most WAITING; `total` and `queued` count all."""
 
     rows: list[RunningRow]
     total: int
@@ -84,6 +85,11 @@ class HomeView:
         return not self.experiments
 
     @property
+    def axis(self) -> Axis | None:
+        """The axis that all experiments share, for the head of the table."""
+        return next((row.axis for row in self.experiments if row.axis), None)
+
+    @property
     def launchable(self) -> DatasetRow | None:
         """The newest dataset that is ready."""
         return next((row for row in self.datasets if row.state == DatasetState.READY), None)
@@ -100,7 +106,7 @@ def home_view(session: Session, actor: Actor) -> HomeView:
 
 
 def under_way(session: Session, actor: Actor) -> UnderWay:
-    """What runs now, those that are furthest in front; then those that wait."""
+    """What runs now, then what runs next."""
     counts = dict(
         session.exec(
             select(Run.state, func.count())
@@ -112,7 +118,9 @@ def under_way(session: Session, actor: Actor) -> UnderWay:
         return UnderWay([], 0, 0)
     waits = col(Run.state) == RunState.QUEUED
     query = owned(actor, Run).where(col(Run.state).in_(ACTIVE)).order_by(waits, col(Run.id)).limit(RUNNING)
-    runs = list(session.exec(query))
+    found = list(session.exec(query))
+    waiting = [run for run in found if run.state == RunState.QUEUED][:WAITING]
+    runs = [run for run in found if run.state != RunState.QUEUED] + waiting
     names = _names(session, Experiment, {run.experiment_id for run in runs})
     colours = model_colours(session, {run.experiment_id for run in runs})
     rows = [_running(run, names[run.experiment_id], colours[run.experiment_id, run.model]) for run in runs]

@@ -8,7 +8,7 @@ from sqlmodel import Session
 from app.clock import now
 from app.datasets.queries import list_samples
 from app.home.newest import newest_experiments
-from app.home.queries import RUNNING, home_view
+from app.home.queries import RUNNING, WAITING, home_view
 from app.lab.actor import Actor
 from app.tables import DatasetState, RunState
 from tests.pages import (
@@ -106,7 +106,8 @@ def test_fragment_is_the_region_of_the_page(client: TestClient, session: Session
     assert region(page.text, "under-way") == " ".join(part.text.split())
     assert 'hx-trigger="every 2s"' in part.text
     assert f"{RUNNING + 1} runs, {RUNNING} waiting" in part.text
-    assert "and 1 more" in part.text
+    assert part.text.count("<tr id=") == 1 + WAITING
+    assert f"and {RUNNING - WAITING} more" in part.text
     assert 'value="0.5"' in part.text
     assert "1 min 30 s left" in part.text
 
