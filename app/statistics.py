@@ -4,9 +4,9 @@ Notation: of n items, `both` and `neither` count where A and B agree, `only_a` a
 """
 
 import math
+from collections.abc import Callable
 
-from scipy.optimize import brentq
-from scipy.stats import binom
+# SciPy is imported in the calls that need it: its import would be half of the web server's start.
 
 # Two-sided 5 %, and 80 % power.
 Z = 1.959963984540054
@@ -21,7 +21,10 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     p = min(1, 2 · P(X ≤ min(only_a, only_b))), X ~ Binomial(only_a + only_b, 1/2).
     McNemar Q (1947), Psychometrika 12:153-157; exact form: Agresti (2013), Categorical Data Analysis, 11.1.
     """
-    return min(1.0, 2.0 * float(binom.cdf(min(only_a, only_b), only_a + only_b, 0.5)))
+    from scipy.special import bdtr
+
+    n = only_a + only_b
+    return min(1.0, 2.0 * float(bdtr(min(only_a, only_b), n, 0.5))) if n else 1.0
 
 
 def paired_difference(both: int, only_a: int, only_b: int, neither: int) -> tuple[float, float, float]:
@@ -69,7 +72,7 @@ def _root(function, low: float, high: float) -> float:  # type: ignore[no-untype
         return low
     if finite(high) >= 0:
         return high
-    return float(brentq(finite, low, high, xtol=1e-10))
+    return _crossing(finite, low, high, 1e-10)
 
 
 def smallest_difference(n: int, discordant: float = USUAL_DISCORDANT) -> float:
@@ -86,4 +89,10 @@ def smallest_difference(n: int, discordant: float = USUAL_DISCORDANT) -> float:
 
     if n < 1 or surplus(1.0) <= 0:
         return 1.0
-    return float(brentq(surplus, 1e-9, 1.0, xtol=1e-9))
+    return _crossing(surplus, 1e-9, 1.0, 1e-9)
+
+
+def _crossing(function: Callable[[float], float], low: float, high: float, tolerance: float) -> float:
+    from scipy.optimize import brentq
+
+    return float(brentq(function, low, high, xtol=tolerance))

@@ -1,17 +1,19 @@
 """The worker's Celery application: the same code on the embedded queue and on Redis.
 
-Started as `celery -A workers.celery_app worker`; `-B` adds the clock that drives the sweep.
+Started as `celery -A workers.celery_app worker`, beside `celery -A workers.celery_app beat`, the clock that
+drives the sweep. Several clocks do no harm: each look is safe to take twice.
 """
 
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import beat_embedded_init, beat_init, setup_logging, worker_init, worker_process_init
 
 from app import db
 from app.config import settings
 from app.log import set_up_logging
 from app.queue import SWEEP, broker_options
+from app.tether import hold_tether
 
 celery = Celery("tunebook", include=["workers.sweep", "workers.datasets", "workers.runs"])
 celery.conf.update(
@@ -26,7 +28,8 @@ celery.conf.update(
     worker_redirect_stdouts=False,
     broker_connection_retry_on_startup=True,
     enable_utc=True,
-    beat_schedule_filename=str(settings().folder / "beat"),
+    # In memory: a schedule file that a kill cut short would stop the clock for good.
+    beat_scheduler="celery.beat:Scheduler",
     beat_schedule={
         "sweep": {"task": SWEEP, "schedule": settings().look_seconds, "options": {"expires": 5}},
     },
@@ -39,7 +42,15 @@ def _log(**_: Any) -> None:
     set_up_logging()
 
 
+@worker_init.connect
+@beat_init.connect
+@beat_embedded_init.connect
+def _hold(**_: Any) -> None:
+    hold_tether()
+
+
 @worker_process_init.connect
 def _after_fork(**_: Any) -> None:
+    hold_tether()
     # Connections must not be shared with the parent process.
     db.dispose()

@@ -1,0 +1,211 @@
+"""The `tunebook` command. Each command is a few lines here; the work is in up.py, client.py and doctor.py."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import ValidationError
+
+from app.errors import TunebookError
+
+tunebook = typer.Typer(
+    help="The lab notebook for fine-tuned language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder; default: TUNEBOOK_DATA or ./data.")]
+Port = Annotated[int | None, typer.Option("--port", help="Port of the web server; default: 8000.")]
+
+
+@tunebook.callback()
+def chosen(data: Data = None, port: Port = None) -> None:
+    """The lab notebook for fine-tuned language models."""
+    os.umask(0o077)
+    if data is not None:
+        os.environ["TUNEBOOK_DATA"] = str(data.expanduser().resolve())
+    if port is not None:
+        os.environ["TUNEBOOK_PORT"] = str(port)
+
+
+@tunebook.command()
+def up(data: Data = None, port: Port = None) -> None:
+    """Start Tunebook here: web server and worker, until Ctrl-C."""
+    chosen(data, port)
+    from app.up import up as run
+
+    run()
+
+
+@tunebook.command()
+def web() -> None:
+    """Run the web server alone (for servers; `up` starts it for you)."""
+    from app.serve import serve
+
+    serve()
+
+
+@tunebook.command()
+def worker() -> None:
+    """Run the worker alone (for servers; `up` starts it for you)."""
+    from app.runs.steps import make_slots
+    from app.up import worker_command
+
+    make_slots()
+    command = worker_command()
+    os.execv(command[0], command)
+
+
+@tunebook.command()
+def clock() -> None:
+    """Run the clock alone: one for each database (for servers; `up` starts it for you)."""
+    from app.up import clock_command
+
+    command = clock_command()
+    os.execv(command[0], command)
+
+
+@tunebook.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    from app.migrate import migrate as run
+
+    run()
+
+
+@tunebook.command()
+def sign_in() -> None:
+    """Print a new one-time sign-in link."""
+    from app.up import sign_in_link
+
+    migrate()
+    typer.echo(sign_in_link())
+
+
+@tunebook.command()
+def token(name: Annotated[str, typer.Argument(help="What the token is for.")] = "command line") -> None:
+    """Print a new token for the API, and nothing else."""
+    from app.db import session_scope
+    from app.lab.actor import first_actor
+    from app.lab.tokens import make_api_token
+
+    migrate()
+    with session_scope() as session:
+        secret = make_api_token(session, first_actor(session), name)
+    typer.echo(secret)
+
+
+@tunebook.command()
+def doctor() -> None:
+    """Check everything Tunebook needs; each line says ok or what to do."""
+    from app.doctor import checks
+
+    found = checks()
+    for check in found:
+        typer.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.found}")
+        if not check.ok:
+            typer.echo(f"     to do: {check.to_do}")
+    raise typer.Exit(0 if all(check.ok for check in found) else 1)
+
+
+@tunebook.command()
+def upload(file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet.")]) -> None:
+    """Upload a dataset to the running Tunebook and wait until it is checked."""
+    from app import client
+
+    with client.api() as api:
+        dataset = client.upload(api, file)
+    typer.echo(client.dataset_line(dataset))
+    for problem in dataset["problems"]:
+        typer.echo(f"  line {problem['line']}, {problem['where']}: {problem['message']} {problem['hint']}")
+    for warning in dataset["warnings"]:
+        typer.echo(f"  note: {warning['message']}")
+    raise typer.Exit(0 if dataset["state"] == "ready" else 1)
+
+
+@tunebook.command()
+def launch(
+    dataset: Annotated[int, typer.Argument(help="The dataset's number.")],
+    model: Annotated[list[str], typer.Option(help="A model's id, for example baseline/majority; repeat it.")],
+    seeds: Annotated[str, typer.Option(help="Seeds, comma separated.")] = "1",
+    split: Annotated[str | None, typer.Option(help="Name of the split; default: the first.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the experiment.")] = "",
+    wait: Annotated[bool, typer.Option(help="Wait until all runs are over.")] = False,
+) -> None:
+    """Launch an experiment: every model with every seed."""
+    from app import client
+
+    numbers = seeds.split(",")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise typer.BadParameter("seeds are whole numbers, for example 1,2", param_hint="--seeds")
+    body: dict[str, Any] = {
+        "dataset_id": dataset,
+        "models": [{"model": each} for each in model],
+        "seeds": [int(number) for number in numbers],
+        "name": name,
+        "split": split,
+    }
+    with client.api() as api:
+        experiment = client.ask(api, "POST", "/experiments", json=body)
+        typer.echo(f"experiment {experiment['id']}: {len(experiment['runs'])} runs")
+        if wait:
+            _watch(client, api, experiment["id"], wait)
+
+
+@tunebook.command()
+def status(
+    experiment: Annotated[int, typer.Argument(help="The experiment's number.")],
+    wait: Annotated[bool, typer.Option(help="Wait until all runs are over.")] = False,
+) -> None:
+    """Show an experiment's runs; ends with 1 when one of them failed or was cancelled."""
+    from app import client
+
+    with client.api() as api:
+        _watch(client, api, experiment, wait)
+
+
+@tunebook.command()
+def predictions(
+    run: Annotated[int, typer.Argument(help="The run's number.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,
+) -> None:
+    """Write a run's test predictions as CSV."""
+    from app import client
+
+    with client.api() as api:
+        if out:
+            client.save_predictions(api, run, out)
+        else:
+            client.predictions(api, run, sys.stdout.buffer)
+
+
+def _watch(client: Any, api: Any, experiment_id: int, wait: bool) -> None:
+    bad = 0
+    for run in client.watch(api, experiment_id, wait):
+        typer.echo(client.run_line(run))
+        bad += run["state"] in ("failed", "cancelled")
+    if bad:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """The entry point: an expected failure is two sentences on standard error, not a traceback."""
+    try:
+        tunebook()
+    except TunebookError as error:
+        typer.echo(f"{error.message}\n{error.hint}".strip(), err=True)
+        sys.exit(1)
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            typer.echo(f"The setting TUNEBOOK_{name} cannot be used: {problem['msg']}.", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""`tunebook doctor`: looks at everything Tunebook needs and says what to do. Called by app/__main__.py."""
+
+import os
+import shutil
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import kombu.exceptions
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.config import settings
+from app.db import engine
+from app.lab.machine import place, pytorch_version
+from app.migrate import alembic_config
+from app.queue import producer
+from app.up import answers
+
+GIB = 1024**3
+LEAST_FREE = 2 * GIB
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what was looked at, what was found, and what to do when that is not good."""
+
+    name: str
+    ok: bool
+    found: str
+    to_do: str = ""
+
+
+def checks() -> list[Check]:
+    """All checks in order; none changes anything."""
+    looks: tuple[Callable[[], Check], ...] = (
+        _python, _sqlite, _folder, _space, _database, _queue, _port, _training, _models,
+    )  # fmt: skip
+    return [look() for look in looks]
+
+
+def _python() -> Check:
+    found = f"{sys.version.split()[0]} at {sys.executable}"
+    return Check("Python", sys.version_info >= (3, 11), found, "Install Python 3.11 or newer.")
+
+
+def _sqlite() -> Check:
+    # WAL with several processes is sound from 3.35 on; older ones also lack RETURNING.
+    good = bool(settings().database_url) or sqlite3.sqlite_version_info >= (3, 35)
+    return Check("SQLite", good, sqlite3.sqlite_version, "Take a Python with SQLite 3.35 or newer.")
+
+
+def _folder() -> Check:
+    folder = settings().folder
+    if not folder.exists():
+        good = os.access(next(parent for parent in folder.parents if parent.exists()), os.W_OK)
+        return Check("data folder", good, f"{folder} is not there yet", "Choose a folder that you may write.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Check("data folder", False, f"{folder} cannot be written", f"chown -R $USER '{folder}'")
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    private = mode & 0o077 == 0
+    return Check(
+        "data folder", private, f"{folder}, mode {mode:04o}", f"Others can look in: chmod 700 '{folder}'"
+    )
+
+
+def _space() -> Check:
+    folder = settings().folder
+    there = folder if folder.exists() else next(parent for parent in folder.parents if parent.exists())
+    free = shutil.disk_usage(there).free
+    to_do = f"Free at least {LEAST_FREE // GIB} GiB, or move the data folder (DATA=...)."
+    return Check("disk", free >= LEAST_FREE, f"{free / GIB:.1f} GiB free", to_do)
+
+
+def _database() -> Check:
+    kind = place(settings().database_url, "PostgreSQL", "SQLite")
+    if not settings().database_url and not (settings().folder / "tunebook.db").exists():
+        return Check("database", True, f"{kind}, made at the first start")
+    try:
+        with engine(False).connect() as connection:
+            scripts = ScriptDirectory.from_config(alembic_config(connection))
+            have = MigrationContext.configure(connection).get_current_heads()
+            newest = tuple(scripts.get_heads())
+    except SQLAlchemyError as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        return Check("database", False, f"{kind}: {reason}", "Start it, or mend TUNEBOOK_DATABASE_URL.")
+    found = f"{kind}, schema {', '.join(have) or 'empty'}"
+    return Check("database", tuple(have) == newest, found, "Run `tunebook migrate`, or update Tunebook.")
+
+
+def _queue() -> Check:
+    kind = place(settings().broker_url, "Redis", "files")
+    if not settings().broker_url:
+        return Check("queue", True, f"{kind} in {settings().folder / 'queue'}")
+    try:
+        with producer().connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=3)
+    except (kombu.exceptions.KombuError, OSError) as error:
+        return Check("queue", False, f"{kind}: {error}", "Start it, or mend TUNEBOOK_BROKER_URL.")
+    return Check("queue", True, kind)
+
+
+def _port() -> Check:
+    host, port = settings().host, settings().port
+    if answers():
+        return Check("port", True, f"{port}: Tunebook answers")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except (OSError, OverflowError) as error:
+        return Check(
+            "port", False, f"{host}, {port}: {error}", f"Choose another: PORT={min(port + 1, 65535)}"
+        )
+    return Check("port", True, f"{port} is free")
+
+
+def _training() -> Check:
+    python, version = settings().trainer_python, pytorch_version()
+    if version:
+        return Check("PyTorch", True, f"{version}, for {python}")
+    try:
+        runs = subprocess.run([python, "-c", ""], capture_output=True, timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        runs = False
+    to_do = "Set TUNEBOOK_TRAINER_PYTHON to a Python that runs."
+    return Check(
+        "PyTorch", runs, "not installed: baselines work, training does not (`make up` adds it)", to_do
+    )
+
+
+def _models() -> Check:
+    missing = [str(folder) for folder in settings().model_dirs if not folder.is_dir()]
+    if missing:
+        return Check("model folders", False, f"not there: {', '.join(missing)}", "Mend TUNEBOOK_MODEL_DIRS.")
+    return Check("model folders", True, ", ".join(str(each) for each in settings().model_dirs) or "none set")

@@ -1,0 +1,37 @@
+"""The web server's process: uvicorn with our settings. Started by the supervisor and by `tunebook web`."""
+
+import os
+import socket
+
+import uvicorn
+
+from app.config import settings
+from app.tether import hold_tether
+
+# The supervisor binds the port and hands the socket over, so that a restart refuses no connection.
+LISTEN_FD = "TUNEBOOK_LISTEN_FD"
+
+
+def serve() -> None:
+    """Serves until TERM. Event streams are cut three seconds after it; else they would never end."""
+    os.umask(0o077)
+    hold_tether()
+    config = uvicorn.Config(
+        "app.main:create_app",
+        factory=True,
+        host=settings().host,
+        port=settings().port,
+        # Addresses may hold a one-time token; the log must not.
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        # Nobody in front of us is trusted to say where a request came from.
+        proxy_headers=False,
+        timeout_graceful_shutdown=3,
+    )
+    given = os.environ.get(LISTEN_FD, "")
+    uvicorn.Server(config).run([socket.socket(fileno=int(given))] if given.isdigit() else None)
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,125 @@
+"""Runs child processes: starts them, restarts what dies, ends them all. Called by app/up.py.
+
+Each child leads a process group of its own, so that Ctrl-C in the terminal reaches the supervisor alone and
+a group can be ended as a whole. Children hold a tether (app/tether.py): none outlives the supervisor.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from app.log import log
+from app.tether import TETHER
+
+# A child that dies is started again after 0.5, 1, 2, ... seconds; one that lived this long starts afresh.
+FIRST_PAUSE, LONGEST_PAUSE, HEALTHY_SECONDS = 0.5, 30.0, 30.0
+LOOK_SECONDS = 0.2
+
+
+class EndedEarly(Exception):
+    """A child ended before it was ever ready: its own output says why, and trying again would not help."""
+
+
+@dataclass
+class Child:
+    """A process to keep running; `descriptors` are inherited by it."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    descriptors: tuple[int, ...] = ()
+    process: "subprocess.Popen[bytes] | None" = None
+    started: float = 0.0
+    failures: int = 0
+    due: float = 0.0
+
+
+@dataclass(frozen=True)
+class Tether:
+    """The pipe by which children learn that the supervisor is gone; only the supervisor holds `writer`."""
+
+    reader: int
+    writer: int
+
+
+def make_tether() -> Tether:
+    """A new pipe, to be kept until the end of this process."""
+    return Tether(*os.pipe())
+
+
+def start(child: Child, tether: Tether) -> None:
+    """Starts the child in a session of its own."""
+    child.started = time.monotonic()
+    child.process = subprocess.Popen(
+        child.command,
+        env={**os.environ, **child.environment, TETHER: str(tether.reader)},
+        pass_fds=(tether.reader, *child.descriptors),
+        stdin=subprocess.DEVNULL,
+        # Standard output is for people; what children have to say is in their log, on standard error.
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def supervise(children: Sequence[Child], tether: Tether, stop: threading.Event) -> None:
+    """Keeps the children running until `stop` is set."""
+    while not stop.wait(LOOK_SECONDS):
+        for child in children:
+            _look(child, tether)
+
+
+def refuse_early_end(children: Sequence[Child]) -> None:
+    """Raises EndedEarly, naming the child, when one of them has ended."""
+    for child in children:
+        if child.process is not None and child.process.poll() is not None:
+            raise EndedEarly(child.name)
+
+
+def end(children: Sequence[Child], grace_seconds: float) -> None:
+    """TERM to each child, after `grace_seconds` KILL to its group. Returns when all are gone."""
+    running = [child for child in children if child.process is not None]
+    for child in running:
+        if child.process and child.process.poll() is None:
+            child.process.terminate()
+    give_up = time.monotonic() + grace_seconds
+    for child in running:
+        try:
+            if child.process:
+                child.process.wait(max(0.0, give_up - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            log.warning("%s did not stop in time and is killed", child.name)
+        _kill_group(child)
+
+
+def _look(child: Child, tether: Tether) -> None:
+    if child.process is None:
+        if time.monotonic() >= child.due:
+            start(child, tether)
+        return
+    code = child.process.poll()
+    if code is None:
+        return
+    _kill_group(child)
+    child.failures = 0 if time.monotonic() - child.started > HEALTHY_SECONDS else child.failures
+    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**child.failures)
+    log.warning("%s ended (%s); it starts again in %.1f s", child.name, _how(code), pause)
+    child.process, child.failures, child.due = None, child.failures + 1, time.monotonic() + pause
+
+
+def _kill_group(child: Child) -> None:
+    """Ends what the child itself started and left behind, then waits for the child."""
+    if child.process is None:
+        return
+    # PermissionError is what macOS says about a group of zombies.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.process.pid, signal.SIGKILL)
+    child.process.wait()
+
+
+def _how(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
