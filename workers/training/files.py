@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old text or the new one, also after a crash."""
+def write_text(path: Path, text: str, durable: bool = True) -> None:
+    """Writes a file so that a reader sees the old text or the new one; `durable`: also after a power cut."""
     temporary = path.with_name(f".{path.name}.new")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     os.replace(temporary, path)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, durable: bool = True) -> None:
     """`value` as JSON, atomically. NaN and infinity become null: they are not JSON."""
-    write_text(path, json.dumps(finite(value), ensure_ascii=False, indent=1) + "\n")
+    write_text(path, json.dumps(finite(value), ensure_ascii=False, indent=1) + "\n", durable)
 
 
 def finite(value: Any) -> Any:

@@ -48,6 +48,8 @@ class Reporter:
                 "seconds_left": None if left is None else round(left, 1),
                 "message": message,
             },
+            # Written several times a second: a slow disk must not slow training down.
+            durable=False,
         )
 
     def point(self, step: int, **values: float | None) -> None:

@@ -131,7 +131,6 @@ def train(
     spent = _meter(state)
     saved = time.monotonic()
     batches: list[list[int]] = []
-    every = math.ceil(total / MOST_POINTS)
     model.train()
     for step in range(first, total):
         epoch, place = divmod(step, per_epoch)
@@ -139,31 +138,32 @@ def train(
             batches = epoch_batches(lengths, size, plan.seed, epoch)
         begun = time.perf_counter()
         batch = [rows[number] for number in batches[place]]
-        loss, rate = _step(model, optimizer, batch, plan, step, total)
-        speed = sum(len(ids) for ids, _ in batch) / (time.perf_counter() - begun)
+        point = _step(model, optimizer, batch, plan, step, total)
+        point["tokens_per_second"] = sum(len(ids) for ids, _ in batch) / (time.perf_counter() - begun)
         epoch_ends = place == per_epoch - 1
-        held_out = validation_loss(model, validation, plan.pad, size) if epoch_ends else None
-        if epoch_ends or step % every == 0:
-            reporter.point(
-                step + 1, loss=loss, validation_loss=held_out, learning_rate=rate, tokens_per_second=speed
-            )
         if epoch_ends:
-            reporter.log(_epoch_line(epoch, values["epochs"], step, loss, held_out))
-        reporter.progress(
-            "training",
-            (step + 1) / total,
-            f"step {step + 1:,} of {total:,}, epoch {epoch + 1} of {values['epochs']}",
-        )
+            point["validation_loss"] = validation_loss(model, validation, plan.pad, size)
+            reporter.log(f"epoch {epoch + 1} of {values['epochs']}, step {step + 1}: {_losses(point)}")
+        if epoch_ends or step % math.ceil(total / MOST_POINTS) == 0:
+            reporter.point(step + 1, **point)
+        where = f"step {step + 1:,} of {total:,}, epoch {epoch + 1} of {values['epochs']}"
+        reporter.progress("training", (step + 1) / total, where)
         if time.monotonic() - saved >= plan.checkpoint_seconds:
             save_checkpoint(plan.checkpoints, step + 1, model, optimizer, spent())
             saved = time.monotonic()
     return spent()
 
 
+def _losses(point: dict[str, float | None]) -> str:
+    held_out = point["validation_loss"]
+    text = f"loss {point['loss']:.4f}"
+    return text if held_out is None else f"{text}, validation loss {held_out:.4f}"
+
+
 def _step(
     model: Any, optimizer: Any, batch: list[Row], plan: Plan, step: int, total: int
-) -> tuple[float, float]:
-    """One update; returns (loss on the answers, learning rate)."""
+) -> dict[str, float | None]:
+    """One update; returns the loss on the answers and the learning rate as a point of the curves."""
     import torch
 
     rate = rate_at(step, total, plan.values)
@@ -179,7 +179,7 @@ def _step(
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), plan.values["max_grad_norm"])
     optimizer.step()
-    return float(answer), rate
+    return {"loss": float(answer), "learning_rate": rate}
 
 
 def _meter(state: dict[str, Any]) -> Callable[[], dict[str, Any]]:
@@ -195,8 +195,3 @@ def _meter(state: dict[str, Any]) -> Callable[[], dict[str, Any]]:
         }
 
     return spent
-
-
-def _epoch_line(epoch: int, epochs: int, step: int, loss: float, held_out: float | None) -> str:
-    text = f"epoch {epoch + 1} of {epochs}, step {step + 1}: loss {loss:.4f}"
-    return text if held_out is None else f"{text}, validation loss {held_out:.4f}"
