@@ -53,7 +53,7 @@ class Hyperparameter:
         wanted = "a whole number" if self.kind == "int" else "a number"
         try:
             value = float(raw if not isinstance(raw, str) else raw.strip().replace(",", ""))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             value = float("nan")
         if isinstance(raw, bool) or value != value or (self.kind == "int" and value % 1):
             raise ValueError(f"{self.label} is {raw!r}; write {wanted}")

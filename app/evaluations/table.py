@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ FIXED = ("item", "line", "split", "group", "input", "expected", "answer", "answe
 LAST = ("logprob", "latency_ms", "tokens", "error")
 # A spreadsheet takes a cell that begins like this for a formula.
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,21 @@ class PredictionRow:
 
 
 def guarded(text: str | None) -> str:
-    """A text cell that no spreadsheet runs: a formula's first character gets an apostrophe before it;
-    plain numbers stay numbers."""
+    """A text cell that no spreadsheet runs: a formula gets an apostrophe before it (as does a text that looks
+    like a guarded one, so that `unguarded` gives every text back); plain numbers stay numbers."""
     if not text:
         return ""
-    return f"'{text}" if text.startswith(DANGEROUS) and not is_number(text) else text
+    return f"'{text}" if text.lstrip("'").startswith(DANGEROUS) and not is_number(text) else text
+
+
+def unguarded(cell: str) -> str:
+    """The text that `guarded` was given."""
+    return cell[1:] if cell[:1] == "'" and guarded(cell[1:]) == cell else cell
 
 
 def is_number(text: str) -> bool:
-    """Whether a spreadsheet would read the text as a plain number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return text.strip() == text and text.isascii()
+    """Whether a spreadsheet reads the text as a plain number."""
+    return NUMBER.fullmatch(text) is not None
 
 
 def header(labels: Sequence[str], raw: bool = False) -> list[str]:

@@ -99,7 +99,7 @@ def _asked(form: FormData, model: str, preset: str) -> dict[str, Any]:
 def _memory(raw: str) -> dict[str, Any]:
     try:
         found = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = {}
     found = found if isinstance(found, dict) else {}
     return {

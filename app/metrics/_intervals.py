@@ -6,10 +6,10 @@ with their effective number of items; with fewer groups that cannot be estimated
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from app.metrics._base import Value
 
@@ -17,7 +17,8 @@ Array = NDArray[np.float64]
 # From sums (resamples × columns) or weights (items × resamples) to one number per resample.
 Statistic = Callable[[Array], Array]
 
-Z = 1.959963984540054
+NORMAL = NormalDist()
+Z = NORMAL.inv_cdf(0.975)
 SEED = 1987
 RESAMPLES = 2_000
 # Above this many units the normal interval is as good, for which 200 resamples give the standard error.
@@ -156,14 +157,14 @@ def _levels(value: float, found: Array, jackknife: Array | None) -> Array:
     """The two quantiles that BCa takes from the resampled values."""
     tolerance = 1e-12 * max(1.0, abs(value))
     below = np.mean(found < value - tolerance) + 0.5 * np.mean(np.abs(found - value) <= tolerance)
-    bias = ndtri(np.clip(below, 0.5 / len(found), 1 - 0.5 / len(found)))
+    bias = NORMAL.inv_cdf(float(np.clip(below, 0.5 / len(found), 1 - 0.5 / len(found))))
     acceleration = 0.0
     if jackknife is not None and np.isfinite(jackknife).all():
         gaps = jackknife.mean() - jackknife
         squares = float(gaps @ gaps)
         acceleration = float((gaps**3).sum()) / (6 * squares**1.5) if squares > 0 else 0.0
-    shifted = bias + np.array([-Z, Z])
-    return np.asarray(ndtr(bias + shifted / (1 - acceleration * shifted)))
+    shifted = [bias - Z, bias + Z]
+    return np.array([NORMAL.cdf(bias + end / (1 - acceleration * end)) for end in shifted])
 
 
 def _resample(statistic: Statistic, count: int, items: int) -> Array:
