@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 Schema = dict[str, Any]
-PLACES = {"model_id": "baseline/majority", "name": "log.txt"}
+PLACES = {"model_id": "baseline/majority", "name": "NAME"}
 QUERIES = {"runs": "1,2"}
 VALUES: dict[str, Any] = {"integer": 1, "number": 0.5, "boolean": True, "string": "...", "object": {}}
 
