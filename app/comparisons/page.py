@@ -80,7 +80,7 @@ def comparison_page(view: Comparison, after: int) -> ComparisonPage:
         return "/compare?" + urlencode(pairs, safe=",") + "#items"
 
     table = leaderboard_table(view.rows, view.dataset.task)
-    counts = {len_ for len_ in (row.items for row in view.rows)}
+    counts = {row.items for row in view.rows}
     lede = f"{table.caption}."
     if counts != {view.shared}:
         lede += f" The runs share {view.shared:,} items; pairs are compared on the items that both answered."

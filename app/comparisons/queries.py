@@ -159,11 +159,11 @@ class _Joined:
 
 def _condition(rows: Sequence[LeaderboardRow], pair: Pair | None, show: str) -> _Joined:
     """The readings of all runs joined by item, and the filter over them."""
-    tables = {row.run_id: aliased(Reading) for row in rows}
+    tables: dict[int, Any] = {row.run_id: aliased(Reading) for row in rows}
     ordered = list(tables.values())
     first = ordered[0]
     source: Any = first
-    where = [first.scoring_id == rows[0].scoring_id]
+    where: list[Any] = [first.scoring_id == rows[0].scoring_id]
     for row, table in zip(rows[1:], ordered[1:], strict=True):
         source = join(source, table, and_(table.number == first.number, table.scoring_id == row.scoring_id))
     if show == "disagree":
@@ -187,7 +187,8 @@ def _differs(one: Any, other: Any) -> Any:
 
 
 def _pair(session: Session, a: LeaderboardRow, b: LeaderboardRow) -> Pair:
-    one, two = aliased(Reading), aliased(Reading)
+    one: Any = aliased(Reading)
+    two: Any = aliased(Reading)
     counted = session.exec(
         select(one.correct, two.correct, func.count())
         .where(one.scoring_id == a.scoring_id, two.scoring_id == b.scoring_id, one.number == two.number)

@@ -70,7 +70,7 @@ class LeaderboardRow:
 
 def leaderboard(session: Session, actor: Actor, where: Sequence[Any]) -> list[LeaderboardRow]:
     """The runs that `where` selects: scored ones first, best on top, then those under way."""
-    runs = list(session.exec(owned(actor, Run).where(*where).order_by(Run.id)))
+    runs = list(session.exec(owned(actor, Run).where(*where).order_by(col(Run.id))))
     if not runs:
         return []
     task = session.get_one(Dataset, runs[0].dataset_id).task
@@ -89,7 +89,7 @@ def newest_scorings(session: Session, run_ids: Sequence[int]) -> dict[int, tuple
         .where(col(Evaluation.run_id).in_(run_ids))
         .group_by(col(Evaluation.run_id), col(Evaluation.id), col(Evaluation.items))
     )
-    return {run: (evaluation or 0, scoring, items) for run, evaluation, scoring, items in rows}
+    return {run: (evaluation or 0, scoring or 0, items) for run, evaluation, scoring, items in rows}
 
 
 def _scores(session: Session, scoring_ids: set[int], task: str) -> dict[int, dict[str, ScoreView]]:

@@ -126,10 +126,10 @@ def _scores(
 
 def _metric(score: ScoreView) -> MetricLine:
     kind = next(metric for metric in for_task(None) if metric.name == score.name)
-    ends = [written(value, score.format) if value is not None else "" for value in (score.low, score.high)]
+    low, high = (written(end, score.format) if end is not None else "" for end in (score.low, score.high))
     unit = "%" if score.format == "percent" else ""
     return MetricLine(
-        score.label, written(score.value, score.format), *ends, unit, score.n, kind.formula, kind.source
+        score.label, written(score.value, score.format), low, high, unit, score.n, kind.formula, kind.source
     )
 
 
@@ -138,7 +138,9 @@ def _classes(score: ScoreView | None) -> list[ClassLine]:
     return [
         ClassLine(
             label,
-            *(written(values.get(name), "percent") for name in ("precision", "recall", "f1")),
+            written(values.get("precision"), "percent"),
+            written(values.get("recall"), "percent"),
+            written(values.get("f1"), "percent"),
             values.get("support", 0),
         )
         for label, values in rows.items()

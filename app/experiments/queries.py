@@ -68,7 +68,7 @@ def list_experiments(session: Session, actor: Actor, before: int | None = None) 
     """The newest experiments, at most PAGE, older than `before`."""
     query = owned(actor, Experiment).order_by(col(Experiment.id).desc()).limit(PAGE)
     if before is not None:
-        query = query.where(Experiment.id < before)
+        query = query.where(col(Experiment.id) < before)
     experiments = list(session.exec(query))
     names = dict(
         session.exec(
