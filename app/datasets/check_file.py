@@ -6,7 +6,7 @@ simply begins again. Memory stays flat: the index goes to the database in batche
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict
 from typing import Any
 
@@ -20,21 +20,29 @@ from app.datasets.facts import dataset_facts, long_answer
 from app.datasets.flaws import Flaw
 from app.datasets.formats import TABLES, detect_format
 from app.datasets.index import Columns, index_batch
-from app.datasets.index_table import clear_index, found_lines, insert_items, mark_twins
+from app.datasets.index_table import (
+    TWINS_AT_ONCE,
+    clear_index,
+    found_lines,
+    insert_items,
+    lines_of,
+    store_twins,
+)
 from app.datasets.items import TEST, UNUSED, VALIDATION
 from app.datasets.lines import LineReader
-from app.datasets.make_split import NO_TWINS, Known, SplitRequest, draw_split, twins
+from app.datasets.make_split import Known, SplitRequest, draw_split, twins
 from app.datasets.parse import read_jsonl
 from app.datasets.rows import FORMATS
 from app.datasets.stored import open_rows, rows_file
 from app.datasets.survey import Survey
 from app.datasets.task import detect_task, order_labels
+from app.datasets.twins import KeySpool
 from app.db import session_scope
 from app.storage import dataset_file, dataset_rows, remove
 from app.tables import Dataset, DatasetState, Item, Split
 
 Save = Callable[[], AbstractContextManager[Session]]
-STORED_AT_ONCE = 16  # batches, each of about a quarter of a MiB
+STORED_AT_ONCE = 6  # batches, each of about a quarter of a MiB
 KEYS_LOOKED_AT, KEYS_NAMED = 100, 100
 READ_SHARE = 0.85  # of the progress bar, for reading the file
 
@@ -46,24 +54,37 @@ def check_dataset(dataset: Dataset, save: Save) -> None:
         clear_index(session, dataset_id)
         _update(session, dataset_id, state=DatasetState.CHECKING, progress=0.0)
     remove(dataset_rows(dataset_id))
-    report, survey, path = Report(), Survey(), dataset_file(dataset_id)
+    report, path = Report(), dataset_file(dataset_id)
     try:
         dataset.format = dataset.row_format = detect_format(path, dataset.file_name)
         if dataset.format in TABLES:
             convert_table(dataset, path, dataset_rows(dataset_id), report)
-        if not report.problem_count:
-            _read(dataset, report, survey, save)
+        if not report.problem_count and _read_and_finish(dataset, report, save):
+            return
     except FileNotFoundError:
-        report.add(0, Flaw("file-missing", "", "The uploaded file is gone from the data folder.", "Upload it again."))  # fmt: skip
+        hint = "Upload it again."
+        report.add(0, Flaw("file-missing", "", "The uploaded file is gone from the data folder.", hint))
     except Flaw as flaw:
         report.add(0, flaw)
-    if report.problem_count:
-        refuse_dataset(dataset, report, save)
-    else:
-        _finish(dataset, report, survey, save)
+    refuse_dataset(dataset, report, save)
 
 
-def _read(dataset: Dataset, report: Report, survey: Survey, save: Save) -> None:
+def _read_and_finish(dataset: Dataset, report: Report, save: Save) -> bool:
+    """Whether the dataset is ready; False when its rows have problems."""
+    survey = Survey()
+    with closing(KeySpool(dataset_file(0).parent)) as spool:
+        _read(dataset, report, survey, spool, save)
+        if report.problem_count:
+            return False
+        for twins in spool.twins():
+            for start in range(0, len(twins), TWINS_AT_ONCE):
+                with save() as session:
+                    store_twins(session, dataset.id or 0, twins[start : start + TWINS_AT_ONCE])
+    _finish(dataset, report, survey, spool, save)
+    return True
+
+
+def _read(dataset: Dataset, report: Report, survey: Survey, spool: KeySpool, save: Save) -> None:
     """Reads all items; a batch is stored by a second thread while the next one is read."""
     dataset_id, path = dataset.id or 0, rows_file(dataset)
     size = max(1, path.stat().st_size)
@@ -78,6 +99,7 @@ def _read(dataset: Dataset, report: Report, survey: Survey, save: Save) -> None:
                 continue
             indexed = index_batch(batch, report.items - len(batch.lines))
             survey.add(batch, indexed, report)
+            spool.add(indexed.normalised, indexed.columns.content_key, indexed.answer_keys)
             waiting.append(indexed.columns)
             if len(waiting) >= STORED_AT_ONCE:
                 stored.result()
@@ -95,11 +117,8 @@ def _store(dataset_id: int, waiting: list[Columns], save: Save, progress: float)
         _update(session, dataset_id, progress=progress)
 
 
-def _finish(dataset: Dataset, report: Report, survey: Survey, save: Save) -> None:
+def _finish(dataset: Dataset, report: Report, survey: Survey, spool: KeySpool, save: Save) -> None:
     dataset_id = dataset.id or 0
-    with save() as session:
-        twin_count = mark_twins(session, dataset_id)
-        _update(session, dataset_id, progress=0.92)
     dataset.items = report.items
     dataset.task = dataset.task or ""
     dataset.task_detected = detect_task(survey.answers)
@@ -108,13 +127,12 @@ def _finish(dataset: Dataset, report: Report, survey: Survey, save: Save) -> Non
     dataset.labels = order_labels(counts, survey.instruction)
     limit = long_answer(survey.answer_sizes)
     with session_scope(write=False) as session:
-        for code in ("duplicate", "contradiction") if twin_count else ():
-            _add_found(report, code, found_lines(session, dataset_id, code))
+        for code, found in (("duplicate", spool.duplicates), ("contradiction", spool.contradictions)):
+            _add_found(report, code, (found.count, lines_of(session, dataset_id, found.numbers)))
         if survey.answer_sizes.largest > limit and task in ("classification", "number", "text"):
             _add_found(report, "long-answer", found_lines(session, dataset_id, "long-answer", limit))
         codes = survey.answers.codes_by(dataset.labels) if dataset.labels else None
-        known = Known(codes, twins(session, dataset) if twin_count else NO_TWINS)
-        split = _first_split(session, dataset, survey.parts, report, known)
+        split = _first_split(session, dataset, survey.parts, report, Known(codes, twins(session, dataset)))
         keys = _metadata_keys(session, dataset)
     facts = dataset_facts(survey.tokens, survey.characters, survey.answer_sizes)
     facts |= {"labels": {label: counts[label] for label in dataset.labels}, "metadata_keys": keys}

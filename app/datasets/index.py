@@ -22,17 +22,13 @@ _LOWER = bytes(range(256)).lower()
 
 
 class Columns(NamedTuple):
-    """The index of a batch, column by column, in the order of the table; keys are signed 64-bit hashes.
-
-    `normalised_key` can only be compared within one reading of a file."""
+    """The index of a batch, column by column, in the order of the table."""
 
     number: Sequence[int]
     line: list[int]
     offset: list[int]
     length: list[int]
     content_key: list[int]
-    normalised_key: list[int]
-    answer_key: list[int]
     label: list[str | None]
     answer_characters: list[int]
     tokens: list[int]
@@ -40,11 +36,18 @@ class Columns(NamedTuple):
 
 
 class Indexed(NamedTuple):
-    """A batch's index with what is summed up but not stored: the answers, and all characters of each item."""
+    """A batch's index with what is used while a file is read but not stored.
+
+    `normalised` and `answer_keys` are hashes that can only be compared within one process; `characters` and
+    `tokens` are arrays.
+    """
 
     columns: Columns
     answers: list[str]
+    normalised: list[int]
+    answer_keys: list[int]
     characters: Any
+    tokens: Any
 
 
 def index_batch(batch: Batch, first: int) -> Indexed:
@@ -62,22 +65,21 @@ def index_batch(batch: Batch, first: int) -> Indexed:
         for reply in replies
     ]
     content, normalised = _prompt_keys(prompts)
-    answer_sizes = list(map(len, answers))
-    characters = np.array(list(map(len, prompts))) + np.array(answer_sizes)
+    sizes = list(map(len, answers))
+    characters = np.array(list(map(len, prompts))) + np.array(sizes)
+    tokens = _tokens(chats, characters)
     columns = Columns(
         range(first, first + count),
         batch.lines,
         batch.offsets,
         batch.lengths,
         content,
-        normalised,
-        _answer_keys(answers),
-        [answer if size <= LABEL_SIZE else None for answer, size in zip(answers, answer_sizes, strict=True)],
-        answer_sizes,
-        _tokens(chats, characters),
+        [answer if size <= LABEL_SIZE else None for answer, size in zip(answers, sizes, strict=True)],
+        sizes,
+        tokens.tolist(),
         batch.parts,
     )
-    return Indexed(columns, answers, characters)
+    return Indexed(columns, answers, normalised, list(map(hash, answers)), characters, tokens)
 
 
 def canonical_prompt(chat: list[Message], tools: Tools) -> str:
@@ -110,24 +112,16 @@ def _prompt_keys(prompts: list[str]) -> tuple[list[int], list[int]]:
     return _keys(exact), list(map(hash, plain))
 
 
-def _answer_keys(answers: list[str]) -> list[int]:
-    distinct = list(set(answers))
-    if len(distinct) == len(answers):
-        return _keys([answer.encode() for answer in answers])
-    known = dict(zip(distinct, _keys([answer.encode() for answer in distinct]), strict=True))
-    return [known[answer] for answer in answers]
-
-
 def _keys(texts: list[bytes], hashed: Callable[[bytes], Any] = hashlib.sha256) -> list[int]:
     """The first 64 bits of each text's SHA-256 (quicker than BLAKE2 where the processor helps), signed."""
     digests = b"".join([hashed(text).digest() for text in texts])
     return np.frombuffer(digests, "<i8")[::4].tolist()
 
 
-def _tokens(chats: list[list[Message]], sizes: Any) -> list[int]:
+def _tokens(chats: list[list[Message]], sizes: Any) -> Any:
     """Token estimates: measured on a few items of the batch, in proportion to characters for all."""
     step = max(1, len(chats) // _MEASURED)
     measured = sum(estimate_tokens(str(message.content)) for chat in chats[::step] for message in chat)
     ratio = measured / max(1, int(sizes[::step].sum()))
     marks = PER_MESSAGE * np.fromiter(map(len, chats), np.int64, len(chats))
-    return (np.rint(sizes * ratio).astype(np.int64) + marks).tolist()
+    return np.rint(sizes * ratio).astype(np.int64) + marks

@@ -26,8 +26,6 @@ MOST_GROUPS = 10_000
 PATTERN_SECONDS, ALL_PATTERNS_SECONDS = 0.25, 60.0
 LINES_NAMED = 10
 _TWIN = np.dtype([("number", "i4"), ("first", "i4"), ("key", "i8"), ("line", "i4")])
-_NONE = np.zeros(0, _TWIN)
-NO_TWINS = (_NONE["number"], _NONE["first"], _NONE["key"], _NONE["line"])
 
 
 @dataclass(frozen=True)

@@ -29,20 +29,20 @@ class Survey:
 
     def add(self, batch: Batch, indexed: Indexed, report: Report) -> None:
         """Takes one batch."""
-        columns, texts, characters = indexed
-        tokens, replies = np.array(columns.tokens), np.array(columns.answer_characters)
+        columns, texts, tokens = indexed.columns, indexed.answers, indexed.tokens
+        replies = np.array(columns.answer_characters)
         self.tokens.add(tokens)
         self.answer_sizes.add(replies)
-        self.characters.add(characters)
+        self.characters.add(indexed.characters)
         self.parts += np.bincount(batch.parts, minlength=len(PART_NAMES))
         first = not self.answers.seen
         step = 1 if first else max(1, len(texts) // SAMPLED_PER_BATCH)
         self.answers.add(columns.label, texts[::step])
         if first and batch.chats[0][0].role in ("system", "developer"):
             self.instruction = str(batch.chats[0][0].content)
-        if columns.tokens and int(tokens.max()) > LONG_ROW:
+        if int(tokens.max()) > LONG_ROW:
             _warn(report, "long-row", batch, tokens > LONG_ROW)
-        if not int(replies.min()) or "" in map(str.strip, texts):
+        if not int(replies.min()) or any(map(str.isspace, texts)):
             _warn(report, "empty-answer", batch, np.array([not text.strip() for text in texts]))
         weights = [chat[-1].weight for chat in batch.chats]
         if 0 in weights:

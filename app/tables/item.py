@@ -15,11 +15,8 @@ class Item(SQLModel, table=True):
     line: int
     offset: int = Field(sa_type=BigInteger)
     length: int
-    # 64-bit hashes: of the prompt as it is, of the prompt without case and blanks (only comparable within one
-    # dataset), of the answer.
+    # 64 bits of the prompt's SHA-256.
     content_key: int = Field(sa_type=BigInteger)
-    normalised_key: int = Field(sa_type=BigInteger)
-    answer_key: int = Field(sa_type=BigInteger)
     # 1 for the first item with this prompt, 2 for the second...: with content_key the item's identity.
     occurrence: int = 1
     # The first item with this prompt but for case and blanks (perhaps itself); None when no other has it.

@@ -91,8 +91,6 @@ def upgrade() -> None:
         sa.Column("offset", sa.BigInteger(), nullable=False),
         sa.Column("length", sa.Integer(), nullable=False),
         sa.Column("content_key", sa.BigInteger(), nullable=False),
-        sa.Column("normalised_key", sa.BigInteger(), nullable=False),
-        sa.Column("answer_key", sa.BigInteger(), nullable=False),
         sa.Column("occurrence", sa.Integer(), nullable=False),
         sa.Column("same_as", sa.Integer(), nullable=True),
         sa.Column("label", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=True),
