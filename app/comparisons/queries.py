@@ -110,6 +110,7 @@ def compare(
     condition = _condition(rows, pair, show)
     numbers = session.exec(
         select(condition.number)
+        .select_from(condition.source)
         .where(condition.where, condition.number > after)
         .order_by(condition.number)
         .limit(PAGE + 1)
