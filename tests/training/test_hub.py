@@ -188,7 +188,9 @@ def test_a_long_row_keeps_its_answer() -> None:
     [item] = items(1, 1)
     row = {"messages": [*item.prompt, item.answer_message]}
     tokenizer = _tokenizer(CHATML)
-    ids, trained = ChatEncoder(tokenizer, 8, row).row(row)
+    encoder = ChatEncoder(tokenizer, 8, row)
+    ids, trained = encoder.row(row)
+    assert encoder.cut == 1
     assert len(ids) == len(trained) == 8
     assert "metal" in tokenizer.decode(ids)
     assert any(trained)

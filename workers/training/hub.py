@@ -1,5 +1,6 @@
 """Fine-tunes a Hugging Face model by LoRA or in full and predicts with what was saved. Called by __main__.py."""
 
+import gc
 import hashlib
 import shutil
 from pathlib import Path
@@ -20,7 +21,7 @@ from .hub_training import (
 )
 from .job import Job
 from .machine import EnergyMeter, add_energy, write_environment, write_usage
-from .predict import Predictor, decoding, predict
+from .predict import Predictor, decoding, predict, tell_cut
 from .preview import write_preview
 from .reporting import Reporter
 from .starter_training import Row
@@ -45,6 +46,9 @@ def run(job: Job, reporter: Reporter) -> None:
     encoder = ChatEncoder(tokenizer, values["max_seq_len"], job.train[0])
     if not saved.is_dir():
         _train(job, reporter, values, encoder, saved, on_gpu)
+        # The trainer holds the model in a ring of references: two at once may not fit.
+        gc.collect()
+        torch.cuda.empty_cache()
     meter = EnergyMeter()
     _predict(job, reporter, values, encoder, saved, on_gpu)
     add_energy(job.out, meter)
@@ -171,4 +175,6 @@ def _predict(
         {label: encoder.label(job.test[0], label) for label in job.labels},
         values["predict_batch_size"],
     )
-    predict(job, reporter, predictor, [encoder.prompt(row, job.max_new_tokens) for row in job.test])
+    prompts = [encoder.prompt(row, job.max_new_tokens) for row in job.test]
+    tell_cut(reporter, encoder.cut, values["max_seq_len"])
+    predict(job, reporter, predictor, prompts)

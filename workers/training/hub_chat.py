@@ -32,6 +32,7 @@ class ChatEncoder:
             )
         self.tokenizer = tokenizer
         self._longest = longest
+        self.cut = 0
         self._every_turn = (
             "{% generation" in tokenizer.chat_template or "{%- generation" in tokenizer.chat_template
         )
@@ -95,12 +96,17 @@ class ChatEncoder:
             trained = [bool(mark) for mark in marked["assistant_masks"]]
         if whole[-1] not in self.ends and not any(token in self.ends for token in whole[len(prompt) :]):
             whole, trained = [*whole, self.tokenizer.eos_token_id], [*trained, True]
-        return whole[-self._longest :], trained[-self._longest :]
+        return self._end(whole, self._longest), trained[-self._longest :]
 
     def prompt(self, row: dict[str, Any], room: int) -> list[int]:
         """The tokens of a test row up to where the answer begins, with `room` tokens left for it."""
         ids = self._tokens(row["prompt"], row.get("tools"), add_generation_prompt=True)
-        return ids[-max(1, self._longest - room) :]
+        return self._end(ids, self._longest - room)
+
+    def _end(self, ids: list[int], room: int) -> list[int]:
+        """The last `room` tokens; `cut` counts the rows that lost some."""
+        self.cut += len(ids) > room
+        return ids[-max(1, room) :]
 
     def label(self, row: dict[str, Any], label: str) -> list[int]:
         """The tokens of `label` as the answer to `row`, up to and with the end."""

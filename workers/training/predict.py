@@ -67,6 +67,12 @@ def _batch(job: Job, predictor: Predictor, rows: list[int], prompts: list[list[i
     ]
 
 
+def tell_cut(reporter: Reporter, cut: int, longest: int) -> None:
+    """A line in the log when rows did not fit."""
+    if cut:
+        reporter.log(f"{cut} rows were longer than the {longest} tokens allowed and lost their beginning")
+
+
 def decoding(job: Job, batch_size: int) -> dict[str, Any]:
     """How answers are made, for resolved.json."""
     return {

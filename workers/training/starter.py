@@ -8,7 +8,7 @@ from .failures import Failure
 from .files import write_folder, write_text
 from .job import Job
 from .machine import EnergyMeter, add_energy, write_environment, write_usage
-from .predict import Predictor, decoding, predict
+from .predict import Predictor, decoding, predict, tell_cut
 from .preview import write_preview
 from .reporting import Reporter
 from .starter_tokenizer import END, PAD, RowEncoder, make_tokenizer, save_tokenizer
@@ -82,11 +82,6 @@ def _train(job: Job, reporter: Reporter, tokenizer: Any, encoder: RowEncoder, de
     rows = [row for row in rows if any(row[1][1:])]
     if not rows:
         raise Failure("No training item has an answer to learn.", "Check the data set's answers and weights.")
-    cut = sum(len(ids) >= job.values["max_seq_len"] for ids, _ in rows)
-    if cut:
-        reporter.log(
-            f"{cut} rows fill the context of {job.values['max_seq_len']} tokens; longer ones were cut"
-        )
     model = make_model(job, tokenizer.get_vocab_size(), encoder.ids).to(device)
     _describe(job, reporter, model, tokenizer, rows)
     plan = Plan(
@@ -135,4 +130,5 @@ def _predict(job: Job, reporter: Reporter, encoder: RowEncoder, device: Any) -> 
         job.values["predict_batch_size"],
     )
     prompts = [encoder.prompt(row, job.max_new_tokens) for row in job.test]
+    tell_cut(reporter, encoder.cut, job.values["max_seq_len"])
     predict(job, reporter, predictor, prompts)

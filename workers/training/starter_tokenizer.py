@@ -75,6 +75,7 @@ class RowEncoder:
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
         self._longest = longest
+        self.cut = 0
         self.ids = {token: tokenizer.token_to_id(token) for token in SPECIAL}
 
     def text(self, text: str) -> list[int]:
@@ -89,14 +90,19 @@ class RowEncoder:
             turn = self._turn(role, text)
             ids += turn
             trained += [False] + [wanted] * (len(turn) - 1)
-        return ids[-self._longest :], trained[-self._longest :]
+        return self._end(ids, self._longest), trained[-self._longest :]
 
     def prompt(self, row: dict[str, Any], room: int) -> list[int]:
         """The tokens of a test row up to where the answer begins, with `room` tokens left for it."""
         ids: list[int] = []
         for role, text, _ in _turns(row["prompt"], row.get("tools")):
             ids += self._turn(role, text)
-        return [*ids, self.ids[TURNS["assistant"]]][-max(1, self._longest - room) :]
+        return self._end([*ids, self.ids[TURNS["assistant"]]], self._longest - room)
+
+    def _end(self, ids: list[int], room: int) -> list[int]:
+        """The last `room` tokens; `cut` counts the rows that lost some."""
+        self.cut += len(ids) > room
+        return ids[-max(1, room) :]
 
     def label(self, label: str) -> list[int]:
         """The tokens of an answer with its end."""
