@@ -11,7 +11,7 @@ TRAIN ?= 1
 TORCH := 2.13.0
 JOBS ?= 2
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # What is installed is remembered by the content of pyproject.toml, so that a second start installs nothing.
 STATE := $(shell cksum < pyproject.toml | tr -cd '0-9')
 CORE := $(VENV)/.core-$(STATE)

@@ -10,6 +10,7 @@ from tests.runs.conftest import Launch, read, write
 PAIRS = [(before, to) for before in RunState for to in RunState]
 
 
+@pytest.mark.laptop
 @pytest.mark.parametrize(("before", "to"), PAIRS)
 def test_every_pair_of_states(launch: Launch, session: Session, before: RunState, to: RunState) -> None:
     run = write(launch("baseline/majority")[0], state=before, progress=0.5, progress_note="x")
