@@ -31,5 +31,6 @@ class Item(SQLModel, table=True):
 
 def item_id(content_key: int, occurrence: int) -> str:
     """The item's public identity: the same prompt has the same id in every dataset."""
-    name = f"{content_key & 0xFFFFFFFFFFFFFFFF:016x}"[:12]
+    # The letter keeps spreadsheets from reading ids such as 12e456789012 as numbers.
+    name = f"i{content_key & 0xFFFFFFFFFFFFFFFF:016x}"[:13]
     return name if occurrence == 1 else f"{name}.{occurrence}"
