@@ -86,9 +86,10 @@ def detect_task(answers: Answers) -> str:
         return "json"
     if _share(sample, _is_json_list):
         return "list"
-    if is_closed(answers):
+    lists = _are_lists(sample)
+    if is_closed(answers) and not lists:
         return "classification"
-    return "list" if _are_lists(sample) else "text"
+    return "list" if lists else "text"
 
 
 def is_closed(answers: Answers) -> bool:
@@ -154,9 +155,10 @@ def _is_json_list(text: str) -> bool:
 
 
 def _are_lists(sample: Sequence[str]) -> bool:
-    """Whether most answers are short members apart by commas, semicolons, bars or newlines, and members recur."""
+    """Whether most answers are short members apart by commas, semicolons, bars or newlines, and the same members
+    come in other combinations: fewer members than answers ("Paris, France" alone is a label)."""
     split = [_SEPARATOR.split(text.strip()) for text in sample]
     several = sum(len(members) > 1 for members in split)
     everything = Counter(member for members in split for member in members)
-    fitting = all(_MEMBER.fullmatch(member) for member in everything)
+    fitting = all(map(_MEMBER.fullmatch, everything)) and len(everything) < len(set(sample))
     return fitting and 2 * several >= len(sample) and 2 * len(everything) <= everything.total()
