@@ -17,7 +17,6 @@ from app.tables import Token, TokenKind
 from tests.pages import ESCAPED, HOSTILE, stranger
 
 
-@pytest.mark.laptop
 def test_page_says_who_and_where(client: TestClient, home: Path) -> None:
     answer = client.get("/lab")
     assert answer.status_code == 200
