@@ -5,10 +5,11 @@ from typing import Any
 
 from sqlmodel import Session, select
 
+from app.cells import guarded
 from app.comparisons.queries import ComparedItem, compared_items, compared_runs
 from app.db import new_session
 from app.evaluations.leaderboard import LeaderboardRow
-from app.evaluations.table import csv_text, guarded
+from app.evaluations.table import csv_text
 from app.lab.actor import Actor
 from app.tables import Dataset, Prediction, Split
 

@@ -2,16 +2,14 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.cells import guarded
+
 FIXED = ("item", "line", "split", "group", "input", "expected", "answer", "answer_read", "correct")
 LAST = ("logprob", "latency_ms", "tokens", "error")
-# A spreadsheet takes a cell that begins like this for a formula.
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
-NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -33,24 +31,6 @@ class PredictionRow:
     latency_ms: float | None
     tokens: int | None
     error: str | None
-
-
-def guarded(text: str | None) -> str:
-    """A text cell that no spreadsheet runs: a formula gets an apostrophe before it (as does a text that looks
-    like a guarded one, so that `unguarded` gives every text back); plain numbers stay numbers."""
-    if not text:
-        return ""
-    return f"'{text}" if text.lstrip("'").startswith(DANGEROUS) and not is_number(text) else text
-
-
-def unguarded(cell: str) -> str:
-    """The text that `guarded` was given."""
-    return cell[1:] if cell[:1] == "'" and guarded(cell[1:]) == cell else cell
-
-
-def is_number(text: str) -> bool:
-    """Whether a spreadsheet reads the text as a plain number."""
-    return NUMBER.fullmatch(text) is not None
 
 
 def header(labels: Sequence[str], raw: bool = False) -> list[str]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
+from app.cells import unguarded
 from app.errors import Invalid
-from app.evaluations.table import unguarded
 
 ANSWER = ("answer", "prediction", "predicted", "output", "completion", "response", "answer_read")
 EXPECTED = ("expected", "gold", "label", "target", "reference", "true", "truth")

@@ -7,16 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.evaluations.table import (
-    DANGEROUS,
-    PredictionRow,
-    cells,
-    csv_text,
-    guarded,
-    header,
-    is_number,
-    unguarded,
-)
+from app.cells import DANGEROUS, guarded, is_number, unguarded
+from app.evaluations.table import PredictionRow, cells, csv_text, header
 
 
 def row(**changes) -> PredictionRow:
