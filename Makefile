@@ -59,7 +59,7 @@ check: $(CORE) $(DEV) ## format, lint, types, architecture
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest tests/test_architecture.py
+	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_rules.py
 
 format: $(DEV) ## format the code
 	@$(BIN)/ruff format .
