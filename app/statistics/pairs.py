@@ -1,4 +1,4 @@
-"""Statistics of two models on the same items. Pure; used by comparisons, and by the plan of an experiment.
+"""Two models that are right or wrong on the same items: exact test, interval, and what a test set can show.
 
 Notation: of n items, `both` and `neither` count where A and B agree, `only_a` and `only_b` where just one is right.
 """
@@ -90,6 +90,17 @@ def smallest_difference(n: int, discordant: float = USUAL_DISCORDANT) -> float:
     if n < 1 or surplus(1.0) <= 0:
         return 1.0
     return _crossing(surplus, 1e-9, 1.0, 1e-9)
+
+
+def smallest_mean_difference(n: int, spread: float) -> float:
+    """The smallest difference of two means that `n` items show with 80 % power at two-sided 5 %, in the metric's unit.
+
+    (1.96 + 0.84) · spread / √n, where `spread` is the standard deviation over items of the paired differences.
+    Miller E (2024), Adding error bars to evals, arXiv:2411.00640, section 5.
+    """
+    if n < 1:
+        return math.inf
+    return (Z + Z_POWER) * spread / math.sqrt(n)
 
 
 def _crossing(function: Callable[[float], float], low: float, high: float, tolerance: float) -> float:

@@ -1,0 +1,49 @@
+"""Statistics: pure functions over arrays, seeded, in bounded memory. Used by metrics, comparisons and plans.
+
+Which test stands where: docs/statistics.md.
+"""
+
+from app.statistics.draws import RESAMPLES, SEED, Grouping, grouping
+from app.statistics.holm import holm
+from app.statistics.intervals import bca, percentile, wilson
+from app.statistics.kappa import cohen_kappa
+from app.statistics.paired import paired_bootstrap, permutation_test
+from app.statistics.pairs import (
+    USUAL_DISCORDANT,
+    Z_POWER,
+    Z,
+    mcnemar_exact,
+    paired_difference,
+    smallest_difference,
+    smallest_mean_difference,
+)
+from app.statistics.replicates import Replicates, over_seeds
+from app.statistics.sums import Estimate, Ranked, Sums, mean_of, rate_of
+
+__all__ = [
+    "RESAMPLES",
+    "SEED",
+    "USUAL_DISCORDANT",
+    "Z_POWER",
+    "Estimate",
+    "Grouping",
+    "Ranked",
+    "Replicates",
+    "Sums",
+    "Z",
+    "bca",
+    "cohen_kappa",
+    "grouping",
+    "holm",
+    "mcnemar_exact",
+    "mean_of",
+    "over_seeds",
+    "paired_bootstrap",
+    "paired_difference",
+    "percentile",
+    "permutation_test",
+    "rate_of",
+    "smallest_difference",
+    "smallest_mean_difference",
+    "wilson",
+]
