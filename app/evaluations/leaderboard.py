@@ -61,6 +61,9 @@ class LeaderboardRow:
     scoring_id: int | None
     evaluation_id: int | None
     items: int
+    # Median time of one answer, and tokens of all answers; None where the model does not say.
+    latency_ms: float | None = None
+    tokens: int | None = None
 
     @property
     def name(self) -> str:
@@ -77,7 +80,8 @@ def leaderboard(session: Session, actor: Actor, where: Sequence[Any]) -> list[Le
     newest = newest_scorings(session, [run.id for run in runs])
     scores = _scores(session, {scoring for _, scoring, _ in newest.values()}, task)
     colours = model_colours(session, {run.experiment_id for run in runs})
-    rows = [_row(run, newest.get(run.id), scores, colours, task) for run in runs]
+    used = _used(session, [evaluation for evaluation, _, _ in newest.values()])
+    rows = [_row(run, newest.get(run.id), scores, colours, task, used) for run in runs]
     return sorted(rows, key=_order)
 
 
@@ -90,6 +94,16 @@ def newest_scorings(session: Session, run_ids: Sequence[int]) -> dict[int, tuple
         .group_by(col(Evaluation.run_id), col(Evaluation.id), col(Evaluation.items))
     )
     return {run: (evaluation or 0, scoring or 0, items) for run, evaluation, scoring, items in rows}
+
+
+def _used(session: Session, evaluation_ids: list[int]) -> dict[int, tuple[float | None, int | None]]:
+    """{evaluation id: (median milliseconds of an answer, tokens)}."""
+    rows = session.exec(
+        select(Evaluation.id, Evaluation.latency_ms, Evaluation.tokens).where(
+            col(Evaluation.id).in_(evaluation_ids)
+        )
+    )
+    return {evaluation: (latency, tokens) for evaluation, latency, tokens in rows}
 
 
 def _scores(session: Session, scoring_ids: set[int], task: str) -> dict[int, dict[str, ScoreView]]:
@@ -138,8 +152,10 @@ def _row(
     scores: dict[int, dict[str, ScoreView]],
     colours: dict[tuple[int, str], int],
     task: str,
+    used: dict[int, tuple[float | None, int | None]],
 ) -> LeaderboardRow:
     views = scores[newest[1]] if newest else {}
+    latency, tokens = used.get(newest[0], (None, None)) if newest else (None, None)
     seconds = (run.ended_at - run.started_at).total_seconds() if run.ended_at and run.started_at else None
     return LeaderboardRow(
         run_id=run.id or 0,
@@ -161,6 +177,8 @@ def _row(
         scoring_id=newest[1] if newest else None,
         evaluation_id=newest[0] if newest else None,
         items=newest[2] if newest else 0,
+        latency_ms=latency,
+        tokens=tokens,
     )
 
 

@@ -1,6 +1,7 @@
 """Stores predictions, reads them under answer rules and scores them. Called by workers, import and re-scoring."""
 
 from collections.abc import Iterable
+from statistics import median
 from typing import NamedTuple
 
 from sqlalchemy import insert
@@ -8,6 +9,7 @@ from sqlmodel import Session, col, select
 
 from app.datasets.stored import StoredItem, part_items
 from app.evaluations.answers import Rules, is_correct, read_answers, read_expected
+from app.evaluations.outcomes import pack
 from app.evaluations.score import score
 from app.lab.actor import Actor, find
 from app.metrics import Sample
@@ -52,6 +54,10 @@ def store_evaluation(
     for start in range(0, len(rows), BATCH):
         session.execute(insert(Prediction), rows[start : start + BATCH])
     evaluation.items = len(rows)
+    times = [row["latency_ms"] for row in rows if row["latency_ms"] is not None]
+    tokens = [row["tokens"] for row in rows if row["tokens"] is not None]
+    evaluation.latency_ms = median(times) if times else None
+    evaluation.tokens = sum(tokens) if tokens else None
     session.flush()
     return evaluation
 
@@ -75,7 +81,8 @@ def score_evaluation(session: Session, evaluation: Evaluation, run: Run, rules: 
     sample = make_sample(
         dataset, items, [predictions[item.number] for item in items], evaluation.labels, rules
     )
-    _store_readings(session, scoring, items, sample)
+    failed = [bool(predictions[item.number].error) for item in items]
+    _store_readings(session, scoring, items, sample, failed)
     for name, value in score(sample).items():
         session.add(
             Score(
@@ -111,13 +118,17 @@ def make_sample(
     )
 
 
-def _store_readings(session: Session, scoring: Scoring, items: list[StoredItem], sample: Sample) -> None:
+def _store_readings(
+    session: Session, scoring: Scoring, items: list[StoredItem], sample: Sample, failed: list[bool]
+) -> None:
     rows = [
         {"scoring_id": scoring.id, "number": item.number, "answer_read": read, "correct": correct}
         for item, read, correct in zip(items, sample.answers, sample.correct, strict=True)
     ]
     for start in range(0, len(rows), BATCH):
         session.execute(insert(Reading), rows[start : start + BATCH])
+    numbers = [item.number for item in items]
+    session.add(pack(scoring.id or 0, numbers, sample.correct, sample.answers, failed))
 
 
 def rescore_run(session: Session, actor: Actor, run_id: int, rules: Rules) -> Scoring:

@@ -5,6 +5,7 @@ from app.tables.evaluation import Evaluation
 from app.tables.experiment import Experiment
 from app.tables.item import Item
 from app.tables.member import Member, Project
+from app.tables.outcomes import Outcomes
 from app.tables.prediction import Prediction
 from app.tables.run import ACTIVE, FINAL, Run, RunState
 from app.tables.run_metric import RunMetric
@@ -22,6 +23,7 @@ __all__ = [
     "Experiment",
     "Item",
     "Member",
+    "Outcomes",
     "Prediction",
     "Project",
     "Reading",

@@ -20,3 +20,6 @@ class Evaluation(Owned, table=True):
     # How imported predictions were matched to items, as a sentence.
     matched_by: str = Field(default="", max_length=500)
     items: int = 0
+    # Over the items whose model said them: median time of one answer, and all tokens together.
+    latency_ms: float | None = None
+    tokens: int | None = None

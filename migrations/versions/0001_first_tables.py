@@ -218,6 +218,8 @@ def upgrade() -> None:
         sa.Column("decoding", sa.JSON(), nullable=False),
         sa.Column("matched_by", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
         sa.Column("items", sa.Integer(), nullable=False),
+        sa.Column("latency_ms", sa.Float(), nullable=True),
+        sa.Column("tokens", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["maker_id"], ["member.id"], name=op.f("fk_evaluation_maker_id_member")),
         sa.ForeignKeyConstraint(
             ["project_id"], ["project.id"], name=op.f("fk_evaluation_project_id_project")
@@ -284,6 +286,15 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_scoring_project_id"), ["project_id"], unique=False)
 
     op.create_table(
+        "outcomes",
+        sa.Column("scoring_id", sa.Integer(), nullable=False),
+        sa.Column("numbers", sa.LargeBinary(), nullable=False),
+        sa.Column("flags", sa.LargeBinary(), nullable=False),
+        sa.Column("answers", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["scoring_id"], ["scoring.id"], name=op.f("fk_outcomes_scoring_id_scoring")),
+        sa.PrimaryKeyConstraint("scoring_id", name=op.f("pk_outcomes")),
+    )
+    op.create_table(
         "reading",
         sa.Column("scoring_id", sa.Integer(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -318,6 +329,7 @@ def downgrade() -> None:
 
     op.drop_table("score")
     op.drop_table("reading")
+    op.drop_table("outcomes")
     with op.batch_alter_table("scoring", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_scoring_project_id"))
         batch_op.drop_index(batch_op.f("ix_scoring_evaluation_id"))
