@@ -50,7 +50,7 @@ def refuse(text: str, kind: RowFormat, error: Exception) -> Never:
     """Raises the Flaw that explains why `text` is no row of this format; `error` is what the decoder said."""
     if isinstance(error, RecursionError):
         raise _too_deep() from None
-    if isinstance(error, msgspec.ValidationError):
+    if isinstance(error, msgspec.ValidationError) and _is_json(text):
         _refuse_value(text, kind, str(error))
     try:
         json.loads(text, parse_constant=_refuse_constant, parse_int=float)
@@ -69,6 +69,15 @@ def refuse(text: str, kind: RowFormat, error: Exception) -> Never:
         "A \\uD800-\\uDFFF escape stands alone, so it is only half a character.",
         "Write both halves of the pair, or the character itself in UTF-8; truncated emoji are the usual cause.",
     )
+
+
+def _is_json(text: str) -> bool:
+    """Whether the whole line is JSON: a wrong value may stand before a place where it is not."""
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def check_doubled_keys(line: bytes, text: str, found: int) -> None:
