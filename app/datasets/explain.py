@@ -50,6 +50,10 @@ def refuse(text: str, kind: RowFormat, error: Exception) -> Never:
     """Raises the Flaw that explains why `text` is no row of this format; `error` is what the decoder said."""
     if isinstance(error, RecursionError):
         raise _too_deep() from None
+    if "out of range" in str(error):
+        raise Flaw(
+            "not-a-number", "", "A number is too large to be read.", "Write it in quotes if it is text."
+        )
     if isinstance(error, msgspec.ValidationError) and _is_json(text):
         _refuse_value(text, kind, str(error))
     try:

@@ -29,6 +29,7 @@ BAD_LINES = {
     "nul": b'{"messages": [{"role": "user", "content": "a\\u0000"}]}',
     "lone-surrogate": rb'{"messages": [{"role": "user", "content": "\ud83d"}]}',
     "not-a-number": b'{"messages": [], "x": NaN}',
+    "not-a-number ": b'{"messages": [], "x": 1e400}',
     "duplicate-key": b'{"messages": [{"role": "user", "role": "user", "content": "a"},'
     b' {"role": "assistant", "content": "b"}]}',
     "too-deep": b'{"x": ' + b"[" * 5000 + b"]" * 5000 + b"}",
@@ -49,7 +50,7 @@ BAD_LINES = {
 def test_a_bad_line_is_named_and_nothing_is_kept(client: TestClient, home: Path, code: str) -> None:
     found = send(client, GOOD + BAD_LINES[code] + b"\n" + GOOD)
     assert found["state"] == "refused"
-    assert [(problem["line"], problem["code"]) for problem in found["problems"]] == [(2, code)]
+    assert [(problem["line"], problem["code"]) for problem in found["problems"]] == [(2, code.strip())]
     problem = found["problems"][0]
     assert set(problem) == {"line", "where", "code", "message", "hint"}
     assert problem["message"].endswith(".")
