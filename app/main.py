@@ -4,6 +4,7 @@ from importlib import import_module
 
 from fastapi import Depends, FastAPI
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from app.assets import STATIC
 from app.log import set_up_logging
@@ -17,10 +18,18 @@ PAGES = ("home", "lab", "datasets", "catalog", "runs", "evaluations", "experimen
 API = ("datasets", "catalog", "runs", "evaluations", "experiments", "comparisons")
 
 
+class Application(FastAPI):
+    """FastAPI with the security layer outside of everything, also of what answers an unexpected error."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The layers around the routes, outermost first."""
+        return Security(super().build_middleware_stack())
+
+
 def create_app() -> FastAPI:
     """The whole application. Every route is closed by the root dependency unless listed as open."""
     set_up_logging()
-    app = FastAPI(
+    app = Application(
         title="Tunebook",
         version="1",
         description="The lab notebook for fine-tuned language models.",
@@ -37,5 +46,4 @@ def create_app() -> FastAPI:
         app.include_router(import_module(f"app.{noun}.api").router, prefix="/api/v1", tags=[noun])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_error_handlers(app)
-    app.add_middleware(Security)
     return app

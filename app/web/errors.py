@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 from app.errors import NotFound, SignInNeeded, TunebookError
@@ -18,6 +19,8 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(TunebookError, _expected)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OverflowError, _too_large)
+    app.add_exception_handler(DataError, _too_large)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -61,6 +64,12 @@ async def _invalid_request(request: Request, error: Any) -> Response:
     )
     problem.status, problem.title = 422, "That cannot be used as it is"
     return answer(request, problem)
+
+
+async def _too_large(request: Request, error: Any) -> Response:
+    # A number that no database column can hold: SQLite and PostgreSQL say so in these two ways.
+    log.warning("%s %s holds a value that the database refuses: %s", request.method, request.url.path, error)
+    return answer(request, NotFound("A number in the request is too large.", "Check the address."))
 
 
 async def _http(request: Request, error: Any) -> Response:

@@ -1,0 +1,83 @@
+"""Every route of the whole application is closed, except those written here."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.routing import Mount, WebSocketRoute
+
+from app.main import create_app
+from app.web.session import OPEN_PATHS
+
+OPEN = {"/sign-in", "/healthz", "/favicon.ico"}
+MOUNTS = {"/static"}
+
+
+def routes(app: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(method, path) of each route, through included routers and mounts; a mount is ("MOUNT", path)."""
+    for route in app.routes:
+        assert not isinstance(route, WebSocketRoute), f"{route.path}: the gate does not see web sockets"
+        if hasattr(route, "effective_route_contexts"):
+            for context in route.effective_route_contexts():
+                yield from ((method, prefix + context.path) for method in context.methods or {"GET"})
+        elif isinstance(route, Mount):
+            yield "MOUNT", prefix + route.path
+            if getattr(route.app, "routes", None):
+                yield from routes(route.app, prefix + route.path)
+        else:
+            yield from ((method, prefix + route.path) for method in route.methods or {"GET"})
+
+
+ALL = sorted(set(routes(create_app())))
+CLOSED = [(method, path) for method, path in ALL if method != "MOUNT" and path not in OPEN]
+
+
+def test_the_list_is_the_same_in_the_code():
+    assert OPEN_PATHS == OPEN
+
+
+def test_the_walk_finds_everything():
+    found = {path for _method, path in ALL}
+    assert set(create_app().openapi()["paths"]) <= {re.sub(r":path}", "}", path) for path in found}
+    assert {"/", "/datasets", "/experiments", "/lab", "/runs/{run_id}", "/api/docs"} <= found
+    assert {path for method, path in ALL if method == "MOUNT"} == MOUNTS
+
+
+def test_every_route_but_these_is_closed(stranger):
+    open_ones = []
+    for method, path in CLOSED:
+        address = re.sub(r"\{[^}]*\}", "1", path)
+        answer = stranger.request(method, address)
+        if answer.status_code != 401:
+            open_ones.append(f"{method} {path} answered {answer.status_code}")
+    assert len(CLOSED) > 40
+    assert not open_ones, "these routes answer strangers: " + ", ".join(open_ones)
+
+
+@pytest.mark.parametrize(
+    "path", ["/datasets/", "//datasets", "/./datasets", "/DATASETS", "/static/../datasets"]
+)
+def test_spelling_an_address_otherwise_does_not_open_it(stranger, path):
+    answer = stranger.get(path)
+    assert answer.status_code in (401, 404, 307)
+    assert answer.status_code != 307 or stranger.get(answer.headers["location"]).status_code == 401
+
+
+@pytest.mark.parametrize("path", sorted(OPEN - {"/sign-in"}))
+def test_open_routes_tell_nothing_of_the_lab(stranger, path):
+    answer = stranger.get(path)
+    assert answer.status_code == 200
+    assert len(answer.content) < 5000
+
+
+def test_no_api_schema_for_strangers(stranger):
+    for path in (
+        "/openapi.json",
+        "/docs",
+        "/redoc",
+        "/api/docs",
+        "/api/openapi.json",
+        "/api/v1/openapi.json",
+    ):
+        assert stranger.get(path).status_code in (401, 404), path
