@@ -5,7 +5,7 @@ not added to any session.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +14,11 @@ from sqlmodel import Session
 
 from app.datasets import split as draws
 from app.datasets.index_table import raw_rows
-from app.datasets.items import PART_NAMES, TEST, TRAIN, UNUSED, VALIDATION, prompt_text
+from app.datasets.items import PART_NAMES, TEST, TRAIN, VALIDATION, prompt_text
+from app.datasets.leaks import find_ceiling
 from app.datasets.split import Drawn
 from app.datasets.stored import open_rows
+from app.datasets.twins import SORTED, starts_of
 from app.errors import Invalid
 from app.tables import Dataset, Split
 
@@ -76,8 +78,14 @@ def draw_split(
         facts={
             "labels": _balance(dataset.labels, known.codes, parts),
             "leaks": find_leaks(known.twins, parts),
+            "ceiling": _ceiling(known, parts),
         },
     )
+
+
+def _ceiling(known: Known, parts: Any) -> dict[str, int] | None:
+    found = find_ceiling(known.codes, known.twins[0], known.twins[2], parts)
+    return asdict(found) if found else None
 
 
 def default_name(request: SplitRequest) -> str:
@@ -169,12 +177,10 @@ def find_leaks(same: tuple[Any, Any, Any, Any], parts: Any) -> dict[str, Any]:
     {"exact": n, "near": n, "lines": first lines, "near_lines": first lines}; unused items do not count.
     """
     numbers, firsts, keys, lines = same
-    own = parts[numbers]
-    used = own != UNUSED
-    bits = np.left_shift(1, own[used])
-    exact = _in_several(keys[used], bits)
-    near = _in_several(firsts[used], bits) & ~exact
-    lines = lines[used]
+    # The bit of an unused item is 0, so that it counts for nothing.
+    bits = np.array([1 << TRAIN, 1 << VALIDATION, 1 << TEST, 0], np.uint8)[parts[numbers]]
+    exact = _in_several(keys, bits) & (bits > 0)
+    near = _in_several(firsts, bits) & (bits > 0) & ~exact
     return {
         "exact": int(exact.sum()),
         "near": int(near.sum()),
@@ -184,13 +190,18 @@ def find_leaks(same: tuple[Any, Any, Any, Any], parts: Any) -> dict[str, Any]:
 
 
 def _in_several(keys: Any, bits: Any) -> Any:
-    """Whether each item's key stands in more than one part (`bits`: 1, 2 or 4)."""
-    if not len(keys):
-        return np.zeros(0, bool)
-    _, inverse = np.unique(keys, return_inverse=True)
-    seen = np.zeros(inverse.max() + 1, np.int64)
-    np.bitwise_or.at(seen, inverse, bits)
-    return ~np.isin(seen, (1 << TRAIN, 1 << VALIDATION, 1 << TEST))[inverse]
+    """Whether each item's key stands in more than one part (`bits`: 1, 2 or 4; 0 for none)."""
+    several = np.zeros(len(keys), bool)
+    pieces = -(-len(keys) // SORTED)
+    # One part of the key space after another, as sorting takes several times the memory of the keys.
+    for piece in range(pieces):
+        own = np.flatnonzero(keys % pieces == piece)
+        order = own[np.argsort(keys[own])]
+        begins = np.flatnonzero(starts_of(keys[order]))
+        seen = np.bitwise_or.reduceat(bits[order], begins) if len(begins) else bits[:0]
+        sizes = np.diff(np.append(begins, len(order)))
+        several[order] = np.repeat(~np.isin(seen, (0, 1 << TRAIN, 1 << VALIDATION, 1 << TEST)), sizes)
+    return several
 
 
 def read_groups(session: Session, dataset: Dataset, key: str, pattern: str) -> tuple[Any, list[str]]:

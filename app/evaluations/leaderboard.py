@@ -64,6 +64,8 @@ class LeaderboardRow:
     # Median time of one answer, and tokens of all answers; None where the model does not say.
     latency_ms: float | None = None
     tokens: int | None = None
+    # How many of the items do not stand in train too; None when none does, or before the run is scored.
+    unseen: int | None = None
 
     @property
     def name(self) -> str:
@@ -71,17 +73,23 @@ class LeaderboardRow:
         return self.label if self.seed is None else f"{self.label}, seed {self.seed}"
 
 
-def leaderboard(session: Session, actor: Actor, where: Sequence[Any]) -> list[LeaderboardRow]:
-    """The runs that `where` selects: scored ones first, best on top, then those under way."""
+def leaderboard(
+    session: Session, actor: Actor, where: Sequence[Any], subset: str = "all"
+) -> list[LeaderboardRow]:
+    """The runs that `where` selects: scored ones first, best on top, then those under way.
+
+    `subset` "unseen": scores on the test items that do not stand in train too; where none does, all items are
+    such, and the scores are those on all.
+    """
     runs = list(session.exec(owned(actor, Run).where(*where).order_by(col(Run.id))))
     if not runs:
         return []
     task = session.get_one(Dataset, runs[0].dataset_id).task
     newest = newest_scorings(session, [run.id for run in runs])
-    scores = _scores(session, {scoring for _, scoring, _ in newest.values()}, task)
+    scores, unseen = _scores(session, {scoring for _, scoring, _ in newest.values()}, task, subset)
     colours = model_colours(session, {run.experiment_id for run in runs})
     used = _used(session, [evaluation for evaluation, _, _ in newest.values()])
-    rows = [_row(run, newest.get(run.id), scores, colours, task, used) for run in runs]
+    rows = [_row(run, newest.get(run.id or 0), scores, unseen, colours, task, used) for run in runs]
     return sorted(rows, key=_order)
 
 
@@ -103,15 +111,23 @@ def _used(session: Session, evaluation_ids: list[int]) -> dict[int, tuple[float 
             col(Evaluation.id).in_(evaluation_ids)
         )
     )
-    return {evaluation: (latency, tokens) for evaluation, latency, tokens in rows}
+    return {evaluation or 0: (latency, tokens) for evaluation, latency, tokens in rows}
 
 
-def _scores(session: Session, scoring_ids: set[int], task: str) -> dict[int, dict[str, ScoreView]]:
+def _scores(
+    session: Session, scoring_ids: set[int], task: str, subset: str
+) -> tuple[dict[int, dict[str, ScoreView]], dict[int, int]]:
+    """({scoring: {metric: score}}, {scoring: unseen items} where some items were seen)."""
     metrics = {metric.name: metric for metric in for_task(task)}
+    rows = session.exec(select(Score).where(col(Score.scoring_id).in_(scoring_ids))).all()
+    unseen: dict[int, int] = {}
+    for row in rows:
+        if row.subset == "unseen":
+            unseen[row.scoring_id] = max(row.n, unseen.get(row.scoring_id, 0))
     found: dict[int, dict[str, ScoreView]] = {scoring_id: {} for scoring_id in scoring_ids}
-    for row in session.exec(select(Score).where(col(Score.scoring_id).in_(scoring_ids))):
+    for row in rows:
         metric = metrics.get(row.name)
-        if metric:
+        if metric and row.subset == (subset if row.scoring_id in unseen else "all"):
             found[row.scoring_id][row.name] = ScoreView(
                 row.name,
                 metric.label,
@@ -124,10 +140,11 @@ def _scores(session: Session, scoring_ids: set[int], task: str) -> dict[int, dic
                 row.detail,
             )
     # In the order of the metrics, not of the database.
-    return {
+    ordered = {
         scoring_id: {name: views[name] for name in metrics if name in views}
         for scoring_id, views in found.items()
     }
+    return ordered, unseen
 
 
 def model_colours(session: Session, experiment_ids: set[int]) -> dict[tuple[int, str], int]:
@@ -150,6 +167,7 @@ def _row(
     run: Run,
     newest: tuple[int, int, int] | None,
     scores: dict[int, dict[str, ScoreView]],
+    unseen: dict[int, int],
     colours: dict[tuple[int, str], int],
     task: str,
     used: dict[int, tuple[float | None, int | None]],
@@ -179,6 +197,7 @@ def _row(
         items=newest[2] if newest else 0,
         latency_ms=latency,
         tokens=tokens,
+        unseen=unseen.get(newest[1]) if newest else None,
     )
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
+from app.datasets.leaks import leaked_numbers
 from app.datasets.stored import StoredItem, part_items
 from app.evaluations.answers import Rules, is_correct, read_answers, read_expected
 from app.evaluations.outcomes import pack
@@ -63,7 +64,8 @@ def store_evaluation(
 
 
 def score_evaluation(session: Session, evaluation: Evaluation, run: Run, rules: Rules) -> Scoring:
-    """Reads every answer under `rules` and stores readings and scores: a new scoring, older ones stay."""
+    """Reads every answer under `rules` and stores readings and scores: a new scoring, older ones stay. Where test
+    items stand in train too, the scores on the others are stored beside those on all."""
     dataset, split = session.get_one(Dataset, run.dataset_id), session.get_one(Split, run.split_id)
     predictions = {
         row.number: row
@@ -83,11 +85,22 @@ def score_evaluation(session: Session, evaluation: Evaluation, run: Run, rules: 
     )
     failed = [bool(predictions[item.number].error) for item in items]
     _store_readings(session, scoring, items, sample, failed)
+    leaked = leaked_numbers(session, split, evaluation.part)
+    _store_scores(session, scoring, "all", sample)
+    unseen = [place for place, item in enumerate(items) if item.number not in leaked]
+    if 0 < len(unseen) < len(items):
+        _store_scores(session, scoring, "unseen", sample.only(unseen))
+    session.flush()
+    return scoring
+
+
+def _store_scores(session: Session, scoring: Scoring, subset: str, sample: Sample) -> None:
     for name, value in score(sample).items():
         session.add(
             Score(
                 scoring_id=scoring.id or 0,
                 name=name,
+                subset=subset,
                 value=value.value,
                 low=value.low,
                 high=value.high,
@@ -95,8 +108,6 @@ def score_evaluation(session: Session, evaluation: Evaluation, run: Run, rules: 
                 detail=value.detail or {},
             )
         )
-    session.flush()
-    return scoring
 
 
 def make_sample(

@@ -19,6 +19,10 @@ def scores_json(row: LeaderboardRow) -> dict[str, Any]:
     }
 
 
+def _unseen(session: Session, actor: Actor, run_id: int) -> LeaderboardRow:
+    return leaderboard(session, actor, [col(Run.id) == run_id], "unseen")[0]
+
+
 def run_json(session: Session, actor: Actor, run_id: int) -> dict[str, Any]:
     """A run as the API gives it."""
     run: Run = find(session, actor, Run, run_id)
@@ -46,6 +50,8 @@ def run_json(session: Session, actor: Actor, run_id: int) -> dict[str, Any]:
         "started_at": run.started_at,
         "ended_at": run.ended_at,
         "scores": scores_json(row),
+        # On the test items that do not stand in train too; None where none of them does.
+        "scores_unseen": scores_json(_unseen(session, actor, run_id)) if row.unseen is not None else None,
         "scoring_id": row.scoring_id,
         "items": row.items,
         "files": [

@@ -123,6 +123,7 @@ def _scored(session: Session, cells: Sequence[_Cell], metrics: dict[int, Metric]
         for row in session.exec(
             select(Score).where(
                 col(Score.scoring_id).in_(scoring_ids),
+                Score.subset == "all",
                 col(Score.name).in_({metric.name for metric in metrics.values()}),
             )
         )

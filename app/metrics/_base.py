@@ -1,7 +1,7 @@
 """The contract of a metric: a pure function from a sample to a value with its interval."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -18,6 +18,12 @@ class Sample:
     probabilities: Sequence[Mapping[str, float] | None]
     groups: Sequence[str | None]
     raw: Sequence[str | None]
+
+    def only(self, places: Sequence[int]) -> "Sample":
+        """The sample of some of its items, by their places."""
+        columns = ("expected", "answers", "correct", "probabilities", "groups", "raw")
+        chosen: dict[str, Any] = {name: [getattr(self, name)[i] for i in places] for name in columns}
+        return replace(self, **chosen)
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,12 @@ class Reading(SQLModel, table=True):
 
 
 class Score(SQLModel, table=True):
-    """One metric of one scoring with its 95 % interval."""
+    """One metric of one scoring with its 95 % interval, on all items or on a subset of them."""
 
     scoring_id: int = Field(foreign_key="scoring.id", primary_key=True)
     name: str = Field(max_length=40, primary_key=True, index=True)
+    # "all" items, or those "unseen": not in train too. The latter only where some are.
+    subset: str = Field(default="all", max_length=20, primary_key=True)
     value: float | None = Field(default=None, index=True)
     low: float | None = None
     high: float | None = None

@@ -21,7 +21,8 @@ class Split(Owned, table=True):
     # For grouped splits: names of the groups, and for each item the index of its group or -1.
     groups: list[str] = Field(default_factory=list, sa_type=Json)
     group_of: list[int] = Field(default_factory=list, sa_type=Json)
-    # {"labels": {part: {label: n}}, "leaks": {"exact": n, "near": n, "lines": [...], "near_lines": [...]}}
+    # {"labels": {part: {label: n}}, "leaks": {"exact": n, "near": n, "lines": [...], "near_lines": [...]},
+    #  "ceiling": {"right": n, "items": n, "contradictory": n} of the test part, or None}
     facts: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     # Sentences about what was done, for example "validation was drawn from train by seed 1".
     remarks: list[str] = Field(default_factory=list, sa_type=Json)

@@ -308,13 +308,14 @@ def upgrade() -> None:
         "score",
         sa.Column("scoring_id", sa.Integer(), nullable=False),
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
+        sa.Column("subset", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
         sa.Column("value", sa.Float(), nullable=True),
         sa.Column("low", sa.Float(), nullable=True),
         sa.Column("high", sa.Float(), nullable=True),
         sa.Column("n", sa.Integer(), nullable=False),
         sa.Column("detail", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["scoring_id"], ["scoring.id"], name=op.f("fk_score_scoring_id_scoring")),
-        sa.PrimaryKeyConstraint("scoring_id", "name", name=op.f("pk_score")),
+        sa.PrimaryKeyConstraint("scoring_id", "name", "subset", name=op.f("pk_score")),
     )
     with op.batch_alter_table("score", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_score_name"), ["name"], unique=False)
