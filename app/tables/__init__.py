@@ -1,10 +1,12 @@
 """Every database table, one file each. Importing this package registers them all (migrations, tests)."""
 
 from app.tables.dataset import Dataset, DatasetState
+from app.tables.endpoint import Endpoint, EndpointState
 from app.tables.evaluation import Evaluation
 from app.tables.experiment import Experiment
 from app.tables.item import Item
 from app.tables.member import Member, Project
+from app.tables.judging import HandLabel, JudgeMark, Judging, JudgingState, MarkState
 from app.tables.outcomes import Outcomes
 from app.tables.prediction import Prediction
 from app.tables.run import ACTIVE, FINAL, Run, RunState
@@ -20,9 +22,19 @@ __all__ = [
     "Dataset",
     "DatasetState",
     "Evaluation",
+    "Endpoint",
+    "EndpointState",
     "Experiment",
     "Item",
+    "Export",
+    "ExportState",
+    "HandLabel",
     "Member",
+    "Look",
+    "JudgeMark",
+    "Judging",
+    "JudgingState",
+    "MarkState",
     "Outcomes",
     "Prediction",
     "Project",

@@ -378,3 +378,144 @@ def downgrade() -> None:
     op.drop_table("dataset")
     op.drop_table("project")
     op.drop_table("member")
+    op.create_table(
+        "endpoint",
+        sa.Column("owner", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("lease_until", app.tables._base.UtcTime(timezone=True), nullable=True),
+        sa.Column("due_at", app.tables._base.UtcTime(timezone=True), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("maker_id", sa.Integer(), nullable=False),
+        sa.Column("created_at", app.tables._base.UtcTime(timezone=True), nullable=False),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(length=100), nullable=False),
+        sa.Column("base_url", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
+        sa.Column("model", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+        sa.Column("sealed_key", sqlmodel.sql.sqltypes.AutoString(length=2000), nullable=False),
+        sa.Column("input_microdollars", sa.BigInteger(), nullable=True),
+        sa.Column("output_microdollars", sa.BigInteger(), nullable=True),
+        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("note", sqlmodel.sql.sqltypes.AutoString(length=2000), nullable=False),
+        sa.Column("checked_at", app.tables._base.UtcTime(timezone=True), nullable=True),
+        sa.Column("removed_at", app.tables._base.UtcTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["maker_id"], ["member.id"], name=op.f("fk_endpoint_maker_id_member")),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_endpoint_project_id_project")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_endpoint")),
+    )
+    with op.batch_alter_table("endpoint", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_endpoint_due_at"), ["due_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_endpoint_project_id"), ["project_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_endpoint_state"), ["state"], unique=False)
+
+    op.create_table(
+        "handlabel",
+        sa.Column("sheet", sqlmodel.sql.sqltypes.AutoString(length=60), nullable=False),
+        sa.Column("member_id", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("value", sa.Float(), nullable=True),
+        sa.Column("created_at", app.tables._base.UtcTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["member_id"], ["member.id"], name=op.f("fk_handlabel_member_id_member")),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_handlabel_project_id_project")),
+        sa.PrimaryKeyConstraint("sheet", "member_id", "number", name=op.f("pk_handlabel")),
+    )
+    with op.batch_alter_table("handlabel", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_handlabel_project_id"), ["project_id"], unique=False)
+
+    op.create_table(
+        "judging",
+        sa.Column("owner", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("lease_until", app.tables._base.UtcTime(timezone=True), nullable=True),
+        sa.Column("due_at", app.tables._base.UtcTime(timezone=True), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("maker_id", sa.Integer(), nullable=False),
+        sa.Column("created_at", app.tables._base.UtcTime(timezone=True), nullable=False),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("evaluation_id", sa.Integer(), nullable=False),
+        sa.Column("other_run_id", sa.Integer(), nullable=True),
+        sa.Column("other_evaluation_id", sa.Integer(), nullable=True),
+        sa.Column("endpoint_id", sa.Integer(), nullable=False),
+        sa.Column("base_url", sqlmodel.sql.sqltypes.AutoString(length=500), nullable=False),
+        sa.Column("model", sqlmodel.sql.sqltypes.AutoString(length=200), nullable=False),
+        sa.Column("input_microdollars", sa.BigInteger(), nullable=True),
+        sa.Column("output_microdollars", sa.BigInteger(), nullable=True),
+        sa.Column("scale", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("prompt", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("prompt_sha256", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("decoding", sa.JSON(), nullable=False),
+        sa.Column("items", sa.Integer(), nullable=False),
+        sa.Column("of_items", sa.Integer(), nullable=False),
+        sa.Column("seed", sa.Integer(), nullable=True),
+        sa.Column("cap_microdollars", sa.BigInteger(), nullable=True),
+        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("cancel_asked", sa.Boolean(), nullable=False),
+        sa.Column("result", sa.JSON(), nullable=False),
+        sa.Column("error", sqlmodel.sql.sqltypes.AutoString(length=2000), nullable=False),
+        sa.Column("hint", sqlmodel.sql.sqltypes.AutoString(length=2000), nullable=False),
+        sa.Column("ended_at", app.tables._base.UtcTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["endpoint_id"], ["endpoint.id"], name=op.f("fk_judging_endpoint_id_endpoint")
+        ),
+        sa.ForeignKeyConstraint(
+            ["evaluation_id"], ["evaluation.id"], name=op.f("fk_judging_evaluation_id_evaluation")
+        ),
+        sa.ForeignKeyConstraint(["maker_id"], ["member.id"], name=op.f("fk_judging_maker_id_member")),
+        sa.ForeignKeyConstraint(
+            ["other_evaluation_id"], ["evaluation.id"], name=op.f("fk_judging_other_evaluation_id_evaluation")
+        ),
+        sa.ForeignKeyConstraint(["other_run_id"], ["run.id"], name=op.f("fk_judging_other_run_id_run")),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_judging_project_id_project")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_judging_run_id_run")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_judging")),
+    )
+    with op.batch_alter_table("judging", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_judging_due_at"), ["due_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_judging_other_run_id"), ["other_run_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_judging_project_id"), ["project_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_judging_run_id"), ["run_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_judging_state"), ["state"], unique=False)
+
+    op.create_table(
+        "judgemark",
+        sa.Column("judging_id", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("side", sa.Integer(), nullable=False),
+        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("value", sa.Float(), nullable=True),
+        sa.Column("reply", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("error", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("input_tokens", sa.Integer(), nullable=False),
+        sa.Column("output_tokens", sa.Integer(), nullable=False),
+        sa.Column("latency_ms", sa.Float(), nullable=True),
+        sa.ForeignKeyConstraint(["judging_id"], ["judging.id"], name=op.f("fk_judgemark_judging_id_judging")),
+        sa.PrimaryKeyConstraint("judging_id", "number", "side", name=op.f("pk_judgemark")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("judgemark", schema=None) as batch_op:
+        batch_op.create_index("ix_judgemark_waiting", ["judging_id", "state"], unique=False)
+    with op.batch_alter_table("judgemark", schema=None) as batch_op:
+        batch_op.drop_index("ix_judgemark_waiting")
+
+    op.drop_table("judgemark")
+    with op.batch_alter_table("judging", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_judging_state"))
+        batch_op.drop_index(batch_op.f("ix_judging_run_id"))
+        batch_op.drop_index(batch_op.f("ix_judging_project_id"))
+        batch_op.drop_index(batch_op.f("ix_judging_other_run_id"))
+        batch_op.drop_index(batch_op.f("ix_judging_due_at"))
+
+    op.drop_table("judging")
+    with op.batch_alter_table("handlabel", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_handlabel_project_id"))
+
+    op.drop_table("handlabel")
+    with op.batch_alter_table("endpoint", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_endpoint_state"))
+        batch_op.drop_index(batch_op.f("ix_endpoint_project_id"))
+        batch_op.drop_index(batch_op.f("ix_endpoint_due_at"))
+
+    op.drop_table("endpoint")
+    op.drop_table("export")
