@@ -3,10 +3,11 @@
 from app.tables.dataset import Dataset, DatasetState
 from app.tables.endpoint import Endpoint, EndpointState
 from app.tables.evaluation import Evaluation
-from app.tables.experiment import Experiment
+from app.tables.experiment import Experiment, Look
+from app.tables.export import Export, ExportState
 from app.tables.item import Item
-from app.tables.member import Member, Project
 from app.tables.judging import HandLabel, JudgeMark, Judging, JudgingState, MarkState
+from app.tables.member import Member, Project
 from app.tables.outcomes import Outcomes
 from app.tables.prediction import Prediction
 from app.tables.run import ACTIVE, FINAL, Run, RunState
@@ -21,20 +22,20 @@ __all__ = [
     "FINAL",
     "Dataset",
     "DatasetState",
-    "Evaluation",
     "Endpoint",
     "EndpointState",
+    "Evaluation",
     "Experiment",
-    "Item",
     "Export",
     "ExportState",
     "HandLabel",
-    "Member",
+    "Item",
     "Look",
     "JudgeMark",
     "Judging",
     "JudgingState",
     "MarkState",
+    "Member",
     "Outcomes",
     "Prediction",
     "Project",

@@ -43,5 +43,7 @@ class Dataset(Owned, Leased, table=True):
     warnings: list[dict[str, Any]] = Field(default_factory=list, sa_type=Json)
     # Histograms, token counts and label counts, as the dataset page shows them.
     facts: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
-    # For a built-in sample: the paragraph that says how it was made.
+    # Where the file is still to be fetched from: {"repo": ..., "revision": ..., "file": ...}; {} for uploads.
+    source: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    # For a built-in sample the paragraph that says how it was made, for a fetched file where it came from.
     origin: str = Field(default="", max_length=2000)

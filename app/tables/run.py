@@ -44,6 +44,11 @@ class Run(Owned, Leased, table=True):
     split_id: int = Field(foreign_key="split.id")
     model: str = Field(max_length=300, index=True)
     seed: int | None = None
+    # What sets the run apart from others of its model in the experiment: "batch size 16", "20 % of train".
+    variant: str = Field(default="", max_length=300)
+    # The fold (from 1) that this run is tested on. `pooled`: made of all folds' predictions, nothing was trained.
+    fold: int | None = None
+    pooled: bool = False
     state: str = Field(default=RunState.QUEUED, max_length=20)
     # 0..1 of the current state's work, with a sentence and the time left as the process says them.
     progress: float = 0.0

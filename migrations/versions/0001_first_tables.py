@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.Column("problem_count", sa.Integer(), nullable=False),
         sa.Column("warnings", sa.JSON(), nullable=False),
         sa.Column("facts", sa.JSON(), nullable=False),
+        sa.Column("source", sa.JSON(), nullable=False),
         sa.Column("origin", sqlmodel.sql.sqltypes.AutoString(length=2000), nullable=False),
         sa.ForeignKeyConstraint(["maker_id"], ["member.id"], name=op.f("fk_dataset_maker_id_member")),
         sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_dataset_project_id_project")),
@@ -138,6 +139,12 @@ def upgrade() -> None:
         sa.Column("split_id", sa.Integer(), nullable=False),
         sa.Column("seeds", sa.JSON(), nullable=False),
         sa.Column("grid", sa.JSON(), nullable=False),
+        sa.Column("design", sa.JSON(), nullable=False),
+        sa.Column("augment", sa.JSON(), nullable=False),
+        sa.Column("choose_on", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("unlocked_at", app.tables._base.UtcTime(timezone=True), nullable=True),
+        sa.Column("unlocked_by", sa.Integer(), nullable=True),
+        sa.Column("unlocked_runs", sa.Integer(), nullable=False),
         sa.Column("launch_key", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
         sa.ForeignKeyConstraint(
             ["dataset_id"], ["dataset.id"], name=op.f("fk_experiment_dataset_id_dataset")
@@ -147,6 +154,9 @@ def upgrade() -> None:
             ["project_id"], ["project.id"], name=op.f("fk_experiment_project_id_project")
         ),
         sa.ForeignKeyConstraint(["split_id"], ["split.id"], name=op.f("fk_experiment_split_id_split")),
+        sa.ForeignKeyConstraint(
+            ["unlocked_by"], ["member.id"], name=op.f("fk_experiment_unlocked_by_member")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_experiment")),
         sa.UniqueConstraint("launch_key", name=op.f("uq_experiment_launch_key")),
     )
@@ -154,6 +164,23 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_experiment_dataset_id"), ["dataset_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_experiment_project_id"), ["project_id"], unique=False)
 
+    op.create_table(
+        "look",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("split_id", sa.Integer(), nullable=False),
+        sa.Column("newest_experiment_id", sa.Integer(), nullable=False),
+        sa.Column("member_id", sa.Integer(), nullable=False),
+        sa.Column("at", app.tables._base.UtcTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["member_id"], ["member.id"], name=op.f("fk_look_member_id_member")),
+        sa.ForeignKeyConstraint(
+            ["newest_experiment_id"], ["experiment.id"], name=op.f("fk_look_newest_experiment_id_experiment")
+        ),
+        sa.ForeignKeyConstraint(["split_id"], ["split.id"], name=op.f("fk_look_split_id_split")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_look")),
+        sa.UniqueConstraint(
+            "split_id", "newest_experiment_id", name=op.f("uq_look_split_id_newest_experiment_id")
+        ),
+    )
     op.create_table(
         "run",
         sa.Column("owner", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
@@ -169,6 +196,9 @@ def upgrade() -> None:
         sa.Column("split_id", sa.Integer(), nullable=False),
         sa.Column("model", sqlmodel.sql.sqltypes.AutoString(length=300), nullable=False),
         sa.Column("seed", sa.Integer(), nullable=True),
+        sa.Column("variant", sqlmodel.sql.sqltypes.AutoString(length=300), nullable=False),
+        sa.Column("fold", sa.Integer(), nullable=True),
+        sa.Column("pooled", sa.Boolean(), nullable=False),
         sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
         sa.Column("progress", sa.Float(), nullable=False),
         sa.Column("progress_note", sqlmodel.sql.sqltypes.AutoString(length=300), nullable=False),
@@ -205,6 +235,43 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_run_project_id"), ["project_id"], unique=False)
         batch_op.create_index("ix_run_project_newest", ["project_id", "id"], unique=False)
         batch_op.create_index("ix_run_state_due", ["state", "due_at"], unique=False)
+
+    op.create_table(
+        "export",
+        sa.Column("owner", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("lease_until", app.tables._base.UtcTime(timezone=True), nullable=True),
+        sa.Column("due_at", app.tables._base.UtcTime(timezone=True), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("maker_id", sa.Integer(), nullable=False),
+        sa.Column("created_at", app.tables._base.UtcTime(timezone=True), nullable=False),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(length=40), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=True),
+        sa.Column("experiment_id", sa.Integer(), nullable=True),
+        sa.Column("dataset_id", sa.Integer(), nullable=True),
+        sa.Column("parameters", sa.JSON(), nullable=False),
+        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("progress", sa.Float(), nullable=False),
+        sa.Column("progress_note", sqlmodel.sql.sqltypes.AutoString(length=300), nullable=False),
+        sa.Column("file_name", sqlmodel.sql.sqltypes.AutoString(length=300), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sqlmodel.sql.sqltypes.AutoString(length=64), nullable=False),
+        sa.Column("result", sa.JSON(), nullable=False),
+        sa.Column("error", sqlmodel.sql.sqltypes.AutoString(length=2000), nullable=False),
+        sa.Column("hint", sqlmodel.sql.sqltypes.AutoString(length=2000), nullable=False),
+        sa.ForeignKeyConstraint(["dataset_id"], ["dataset.id"], name=op.f("fk_export_dataset_id_dataset")),
+        sa.ForeignKeyConstraint(
+            ["experiment_id"], ["experiment.id"], name=op.f("fk_export_experiment_id_experiment")
+        ),
+        sa.ForeignKeyConstraint(["maker_id"], ["member.id"], name=op.f("fk_export_maker_id_member")),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_export_project_id_project")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_export_run_id_run")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_export")),
+    )
+    with op.batch_alter_table("export", schema=None) as batch_op:
+        for name in ("dataset_id", "due_at", "experiment_id", "project_id", "run_id", "state"):
+            batch_op.create_index(batch_op.f(f"ix_export_{name}"), [name], unique=False)
 
     op.create_table(
         "evaluation",
@@ -321,63 +388,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_score_name"), ["name"], unique=False)
         batch_op.create_index(batch_op.f("ix_score_value"), ["value"], unique=False)
 
-
-
-def downgrade() -> None:
-    with op.batch_alter_table("score", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_score_value"))
-        batch_op.drop_index(batch_op.f("ix_score_name"))
-
-    op.drop_table("score")
-    op.drop_table("reading")
-    op.drop_table("outcomes")
-    with op.batch_alter_table("scoring", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_scoring_project_id"))
-        batch_op.drop_index(batch_op.f("ix_scoring_evaluation_id"))
-
-    op.drop_table("scoring")
-    op.drop_table("prediction")
-    op.drop_table("slot")
-    op.drop_table("runmetric")
-    with op.batch_alter_table("evaluation", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_evaluation_run_id"))
-        batch_op.drop_index(batch_op.f("ix_evaluation_project_id"))
-
-    op.drop_table("evaluation")
-    with op.batch_alter_table("run", schema=None) as batch_op:
-        batch_op.drop_index("ix_run_state_due")
-        batch_op.drop_index("ix_run_project_newest")
-        batch_op.drop_index(batch_op.f("ix_run_project_id"))
-        batch_op.drop_index(batch_op.f("ix_run_model"))
-        batch_op.drop_index(batch_op.f("ix_run_experiment_id"))
-        batch_op.drop_index(batch_op.f("ix_run_due_at"))
-        batch_op.drop_index(batch_op.f("ix_run_dataset_id"))
-
-    op.drop_table("run")
-    with op.batch_alter_table("experiment", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_experiment_project_id"))
-        batch_op.drop_index(batch_op.f("ix_experiment_dataset_id"))
-
-    op.drop_table("experiment")
-    with op.batch_alter_table("split", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_split_project_id"))
-        batch_op.drop_index(batch_op.f("ix_split_dataset_id"))
-
-    op.drop_table("split")
-    op.drop_table("item")
-    with op.batch_alter_table("token", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_token_member_id"))
-
-    op.drop_table("token")
-    with op.batch_alter_table("dataset", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_dataset_state"))
-        batch_op.drop_index(batch_op.f("ix_dataset_sha256"))
-        batch_op.drop_index(batch_op.f("ix_dataset_project_id"))
-        batch_op.drop_index(batch_op.f("ix_dataset_due_at"))
-
-    op.drop_table("dataset")
-    op.drop_table("project")
-    op.drop_table("member")
     op.create_table(
         "endpoint",
         sa.Column("owner", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
@@ -496,6 +506,9 @@ def downgrade() -> None:
     )
     with op.batch_alter_table("judgemark", schema=None) as batch_op:
         batch_op.create_index("ix_judgemark_waiting", ["judging_id", "state"], unique=False)
+
+
+def downgrade() -> None:
     with op.batch_alter_table("judgemark", schema=None) as batch_op:
         batch_op.drop_index("ix_judgemark_waiting")
 
@@ -519,3 +532,58 @@ def downgrade() -> None:
 
     op.drop_table("endpoint")
     op.drop_table("export")
+    with op.batch_alter_table("score", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_score_value"))
+        batch_op.drop_index(batch_op.f("ix_score_name"))
+
+    op.drop_table("score")
+    op.drop_table("reading")
+    op.drop_table("outcomes")
+    with op.batch_alter_table("scoring", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_scoring_project_id"))
+        batch_op.drop_index(batch_op.f("ix_scoring_evaluation_id"))
+
+    op.drop_table("scoring")
+    op.drop_table("prediction")
+    op.drop_table("slot")
+    op.drop_table("runmetric")
+    with op.batch_alter_table("evaluation", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_evaluation_run_id"))
+        batch_op.drop_index(batch_op.f("ix_evaluation_project_id"))
+
+    op.drop_table("evaluation")
+    with op.batch_alter_table("run", schema=None) as batch_op:
+        batch_op.drop_index("ix_run_state_due")
+        batch_op.drop_index("ix_run_project_newest")
+        batch_op.drop_index(batch_op.f("ix_run_project_id"))
+        batch_op.drop_index(batch_op.f("ix_run_model"))
+        batch_op.drop_index(batch_op.f("ix_run_experiment_id"))
+        batch_op.drop_index(batch_op.f("ix_run_due_at"))
+        batch_op.drop_index(batch_op.f("ix_run_dataset_id"))
+
+    op.drop_table("run")
+    op.drop_table("look")
+    with op.batch_alter_table("experiment", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_experiment_project_id"))
+        batch_op.drop_index(batch_op.f("ix_experiment_dataset_id"))
+
+    op.drop_table("experiment")
+    with op.batch_alter_table("split", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_split_project_id"))
+        batch_op.drop_index(batch_op.f("ix_split_dataset_id"))
+
+    op.drop_table("split")
+    op.drop_table("item")
+    with op.batch_alter_table("token", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_token_member_id"))
+
+    op.drop_table("token")
+    with op.batch_alter_table("dataset", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_dataset_state"))
+        batch_op.drop_index(batch_op.f("ix_dataset_sha256"))
+        batch_op.drop_index(batch_op.f("ix_dataset_project_id"))
+        batch_op.drop_index(batch_op.f("ix_dataset_due_at"))
+
+    op.drop_table("dataset")
+    op.drop_table("project")
+    op.drop_table("member")
