@@ -34,6 +34,13 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(2 * 1024**3, ge=1024, description="largest upload, in bytes")
     run_deadline_hours: float = Field(24, gt=0, description="a run's process is ended after this time")
     look_seconds: float = Field(1.0, gt=0, description="time between two looks of the sweep at what is due")
+    hf_token: str = Field(
+        "", repr=False, description="Hugging Face token for gated data and for pushing; or give one in the form"
+    )
+    hf_endpoint: str = Field("", description="address of the Hugging Face Hub; empty: huggingface.co")
+    llama_cpp: str = Field(
+        "", description="llama.cpp's folder, for GGUF files of models that are not Llama-shaped"
+    )
     log_level: str = Field("INFO", description="log level: DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("allowed_hosts", mode="before")

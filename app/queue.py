@@ -17,6 +17,7 @@ from app.log import log
 
 CHECK_DATASET = "datasets.check"
 ADVANCE_RUN = "runs.advance"
+MAKE_EXPORT = "exports.make"
 SWEEP = "sweep.look"
 
 

@@ -31,6 +31,18 @@ def run_folder(run_id: int) -> Path:
     return settings().folder / "runs" / str(run_id)
 
 
+def export_file(export_id: int) -> Path:
+    """The finished file of an export."""
+    folder = settings().folder / "exports"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / str(export_id)
+
+
+def export_work(export_id: int) -> Path:
+    """What an export needs while it is made; removed at its end."""
+    return export_file(export_id).with_suffix(".work")
+
+
 def keep(temporary: Path, final: Path) -> None:
     """Moves a finished file into place so that it is either wholly there or not at all."""
     with temporary.open("rb") as file:

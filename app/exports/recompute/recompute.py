@@ -1,0 +1,135 @@
+"""Computes every number of this bundle's table again from the predictions beside it: python3 recompute.py
+
+Prints each number with the stored one and whether they agree; ends with 1 when one does not. Standard library
+only; with --bootstrap also the bootstrap intervals, for which requirements.txt names NumPy's version.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import points  # noqa: E402  the files beside this one
+from rates import holm, mcnemar, tango  # noqa: E402
+from reading import Item, load, misread  # noqa: E402
+
+Check = tuple[str, str, Any, Any]
+COUNTS = ("both", "only_a", "only_b", "neither")
+
+
+def main() -> int:
+    """0 when every number agrees, else 1."""
+    stored = json.loads((HERE.parent / "scores.json").read_text(encoding="utf-8"))
+    labels = stored["labels"]
+    items = {run["key"]: load(HERE.parent / run["predictions"], labels) for run in stored["runs"]}
+    checks = [*_readings(stored, items), *_scores(stored, items), *_pairs(stored, items)]
+    if "--bootstrap" in sys.argv[1:]:
+        checks += _intervals(stored, items)
+    return report(checks)
+
+
+def report(checks: list[Check]) -> int:
+    """Prints the checks; the exit code."""
+    width = max((len(check[0]) for check in checks), default=0)
+    wrong = 0
+    for run, name, before, again in checks:
+        agrees = same(before, again)
+        wrong += not agrees
+        words = "agrees" if agrees else "DISAGREES"
+        _say(f"{run:<{width}}  {name:<28} {_text(before):>24} {_text(again):>24}  {words}")
+    _say(f"{len(checks) - wrong} numbers agree, {wrong} do not.")
+    return 1 if wrong else 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    text = "none" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 24 else text[:21] + "..."
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal, numbers up to a billionth: sums in another order round otherwise."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
+    return bool(one == other)
+
+
+def _readings(stored: dict[str, Any], items: dict[str, list[Item]]) -> Iterator[Check]:
+    for run in stored["runs"]:
+        wrong = misread(items[run["key"]], run["rules"], stored["task"], stored["labels"])
+        yield run["key"], "answers read otherwise", [], wrong
+
+
+def _scores(stored: dict[str, Any], items: dict[str, list[Item]]) -> Iterator[Check]:
+    for run in stored["runs"]:
+        again = points.everything(items[run["key"]], stored["task"], stored["labels"])
+        for name, score in run["scores"].items():
+            found = again.get(name)
+            if found is None:
+                if name in points.METRICS and score["value"] is not None:
+                    yield run["key"], name, score["value"], None
+                continue
+            yield from _score(run["key"], name, score, found)
+
+
+def _score(run: str, name: str, score: dict[str, Any], found: dict[str, Any]) -> Iterator[Check]:
+    if "detail" in found:
+        for part, value in found["detail"].items():
+            yield run, f"{name}, {part}", score["detail"].get(part), value
+        return
+    yield run, name, score["value"], found["value"]
+    yield run, f"{name}, items", score["n"], found["n"]
+    if "low" in found:
+        yield run, f"{name}, 95 % interval", [score["low"], score["high"]], [found["low"], found["high"]]
+
+
+def _pairs(stored: dict[str, Any], items: dict[str, list[Item]]) -> Iterator[Check]:
+    right = {key: {one.item: one.correct for one in rows} for key, rows in items.items()}
+    ps = []
+    for pair in stored["pairs"]:
+        a, b = right[pair["a"]], right[pair["b"]]
+        both = [(a[item], b[item]) for item in a if item in b]
+        counts = [both.count(kind) for kind in ((True, True), (True, False), (False, True), (False, False))]
+        name = f"{pair['a']} - {pair['b']}"
+        yield name, "2 x 2 counts", [pair[count] for count in COUNTS], counts
+        ps.append(mcnemar(counts[1], counts[2]))
+        yield name, "McNemar p", pair["p"], ps[-1]
+        if sum(counts):
+            yield (
+                name,
+                "difference, interval",
+                [pair[x] for x in ("difference", "low", "high")],
+                [*tango(*counts)],
+            )
+    for pair, p in zip(stored["pairs"], holm(ps), strict=True):
+        yield f"{pair['a']} - {pair['b']}", "p corrected by Holm", pair["p_holm"], p
+
+
+def _intervals(stored: dict[str, Any], items: dict[str, list[Item]]) -> Iterator[Check]:
+    try:
+        from bootstrap import intervals
+    except ImportError as error:
+        raise SystemExit(f"{error}. Install what requirements.txt names, then run this again.") from error
+    for run in stored["runs"]:
+        for name, (low, high) in intervals(items[run["key"]], stored["task"], stored["labels"]).items():
+            if name in run["scores"]:
+                score = run["scores"][name]
+                yield run["key"], f"{name}, bootstrap", [score["low"], score["high"]], [low, high]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

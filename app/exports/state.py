@@ -1,0 +1,174 @@
+"""What a paper is made from: the chosen runs with their scores, rules, ledgers and snapshots, read once.
+
+Everything that leaves Tunebook for a paper (tables, Methods, bundle, static page) is made from this alone, so that
+the same state gives the same bytes on every machine: runs are known by keys, never by row ids.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from app.comparisons.queries import compared_runs
+from app.evaluations.answers import Rules
+from app.evaluations.leaderboard import PRIMARY, LeaderboardRow, ScoreView
+from app.evaluations.queries import scored_run
+from app.exports.machine import without_paths
+from app.exports.pairs import PairTest, pair_tests
+from app.lab.actor import Actor
+from app.tables import Dataset, Run, Split
+
+# The score that right and wrong answers make, which McNemar's test is about.
+TESTED = {"classification": "accuracy", "number": "within_tolerance", "list": "set_match"}
+
+
+@dataclass(frozen=True)
+class PaperRun:
+    """One run. `key` names its files; `colour` is its model's, 1 to 8, in this comparison."""
+
+    run_id: int
+    key: str
+    model: str
+    label: str
+    seed: int | None
+    name: str
+    colour: int
+    rules: Rules
+    scores: dict[str, ScoreView]
+    ledger: dict[str, Any]
+    snapshot: dict[str, Any]
+    decoding: dict[str, Any]
+    matched_by: str
+    part: str
+    items: int
+    microdollars: int
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def imported(self) -> bool:
+        """Whether only the answers are known."""
+        return self.model.startswith("imported/")
+
+    @property
+    def seconds(self) -> float | None:
+        """From start to end."""
+        return (
+            (self.ended_at - self.started_at).total_seconds() if self.ended_at and self.started_at else None
+        )
+
+
+@dataclass(frozen=True)
+class PaperState:
+    """A comparison as a paper needs it: runs from the best down, seeds of a model together."""
+
+    dataset: Dataset
+    splits: tuple[Split, ...]
+    runs: tuple[PaperRun, ...]
+    pairs: tuple[PairTest, ...]
+    primary: str
+    tested: str
+
+    @property
+    def task(self) -> str:
+        """The dataset's task."""
+        return self.dataset.task
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes, or none."""
+        return list(self.dataset.labels)
+
+    @property
+    def best(self) -> PaperRun:
+        """The run with most right answers."""
+        return self.run(self.pairs[0].a) if self.pairs else self.runs[0]
+
+    def run(self, key: str) -> PaperRun:
+        """The run of that key."""
+        return next(run for run in self.runs if run.key == key)
+
+
+def read_state(session: Session, actor: Actor, run_ids: Sequence[int]) -> PaperState:
+    """The state of these runs; raises NotFound or Invalid as the compare page does."""
+    rows, dataset, _ = compared_runs(session, actor, run_ids)
+    primary = PRIMARY.get(dataset.task, "exact_match")
+    tested = TESTED.get(dataset.task, "exact_match")
+    runs = _ordered([_read(session, actor, row) for row in rows], primary)
+    splits = {run.run_id: session.get_one(Split, session.get_one(Run, run.run_id).split_id) for run in runs}
+    distinct = {split.sha256: split for split in splits.values()}
+    pairs = pair_tests(session, [(run.key, _scoring(rows, run), run.scores.get(tested)) for run in runs])
+    return PaperState(dataset, tuple(distinct[key] for key in sorted(distinct)), runs, pairs, primary, tested)
+
+
+def _scoring(rows: Sequence[LeaderboardRow], run: PaperRun) -> int:
+    return next(row.scoring_id or 0 for row in rows if row.run_id == run.run_id)
+
+
+def _read(session: Session, actor: Actor, row: LeaderboardRow) -> PaperRun:
+    scored = scored_run(session, actor, row.run_id)
+    run = scored.run
+    return PaperRun(
+        run_id=row.run_id,
+        key="",
+        model=without_paths(row.model),
+        label=row.label,
+        seed=row.seed,
+        name=row.name,
+        colour=0,
+        rules=scored.rules,
+        scores=row.scores,
+        ledger=without_paths(run.ledger),
+        snapshot=without_paths(run.snapshot),
+        decoding=without_paths(scored.evaluation.decoding),
+        matched_by=scored.evaluation.matched_by,
+        part=scored.evaluation.part,
+        items=scored.evaluation.items,
+        microdollars=run.cost_microdollars,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+    )
+
+
+def _ordered(runs: list[PaperRun], primary: str) -> tuple[PaperRun, ...]:
+    """Models by their mean, best first, then by name; a model's seeds together. Ids have no part in it."""
+    values: dict[str, list[float]] = {}
+    for run in runs:
+        score = run.scores.get(primary)
+        if score and score.value is not None:
+            values.setdefault(run.model, []).append(
+                score.value if score.direction == "higher" else -score.value
+            )
+    means = {model: sum(found) / len(found) for model, found in values.items()}
+
+    def place(run: PaperRun) -> tuple[Any, ...]:
+        mean = means.get(run.model)
+        return (mean is None, -(mean or 0.0), run.model, run.seed is None, run.seed or 0, _fingerprint(run))
+
+    ordered = sorted(runs, key=place)
+    models = list(dict.fromkeys(run.model for run in ordered))
+    taken: set[str] = set()
+    return tuple(_named(run, models.index(run.model), taken) for run in ordered)
+
+
+def _named(run: PaperRun, place: int, taken: set[str]) -> PaperRun:
+    """The run with its key: the model and the seed, and a few digits of what it was made from where two are alike."""
+    key = re.sub(r"[^a-z0-9.]+", "-", run.model.lower()).strip("-.")[:80] or "run"
+    if run.seed is not None:
+        key += f"-seed-{run.seed}"
+    if key in taken:
+        key += f"-{_fingerprint(run)[:8]}"
+    while key in taken:
+        key += "x"
+    taken.add(key)
+    return PaperRun(**{**vars(run), "key": key, "colour": place % 8 + 1})
+
+
+def _fingerprint(run: PaperRun) -> str:
+    made_from = [run.ledger, run.snapshot, run.rules.to_json(), {n: s.value for n, s in run.scores.items()}]
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
