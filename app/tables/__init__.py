@@ -1,10 +1,12 @@
 """Every database table, one file each. Importing this package registers them all (migrations, tests)."""
 
 from app.tables.dataset import Dataset, DatasetState
+from app.tables.endpoint import Endpoint, EndpointState
 from app.tables.evaluation import Evaluation
-from app.tables.experiment import Experiment
+from app.tables.experiment import Experiment, Look
 from app.tables.export import Export, ExportState
 from app.tables.item import Item
+from app.tables.judging import HandLabel, JudgeMark, Judging, JudgingState, MarkState
 from app.tables.member import Member, Project
 from app.tables.outcomes import Outcomes
 from app.tables.prediction import Prediction
@@ -20,11 +22,19 @@ __all__ = [
     "FINAL",
     "Dataset",
     "DatasetState",
+    "Endpoint",
+    "EndpointState",
     "Evaluation",
     "Experiment",
     "Export",
     "ExportState",
+    "HandLabel",
     "Item",
+    "Look",
+    "JudgeMark",
+    "Judging",
+    "JudgingState",
+    "MarkState",
     "Member",
     "Outcomes",
     "Prediction",
