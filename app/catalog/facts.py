@@ -24,6 +24,8 @@ class DataFacts:
     max_tokens: int
     mean_characters: float
     groups: dict[str, int] = field(default_factory=dict)
+    # The best score that contradictory labels leave, as a sentence; empty when there are none.
+    ceiling: str = ""
 
 
 def hyperparameters(model: Model) -> tuple[Hyperparameter, ...]:

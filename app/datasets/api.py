@@ -240,6 +240,7 @@ def split_json(split: SplitView) -> dict[str, Any]:
         "counts": split.counts,
         "labels": split.labels,
         "leaks": split.leaks,
+        "ceiling": split.ceiling,
         "groups": split.groups,
         "remarks": split.remarks,
         "default": split.default,

@@ -12,6 +12,7 @@ from sqlmodel import Session, col
 
 from app.datasets.formats import TITLES
 from app.datasets.items import PART_NAMES
+from app.datasets.leaks import ceiling_of, ceiling_sentence
 from app.datasets.samples import SAMPLES, Sample
 from app.datasets.service import can_map
 from app.datasets.stored import StoredItem, items_by_number
@@ -48,7 +49,8 @@ class DatasetRow:
 @dataclass(frozen=True)
 class SplitView:
     """One split as shown. `labels` is {part: {label: items}} (empty without labels), `leaks` is
-    {"exact", "near"} (items) with "lines" and "near_lines"; `groups` are the names in a grouped split."""
+    {"exact", "near"} (items) with "lines" and "near_lines"; `ceiling` says the best score that
+    contradictory labels leave, or nothing; `groups` are the names in a grouped split."""
 
     id: int
     name: str
@@ -58,6 +60,7 @@ class SplitView:
     counts: dict[str, int]
     labels: dict[str, dict[str, int]]
     leaks: dict[str, Any]
+    ceiling: str
     groups: list[str]
     remarks: list[str]
     default: bool
@@ -186,14 +189,14 @@ def dataset_view(session: Session, actor: Actor, dataset_id: int) -> DatasetView
         problems=row.problems,
         problem_count=row.problem_count,
         warnings=row.warnings,
-        splits=[_split_view(split, position == 0) for position, split in enumerate(splits)],
+        splits=[_split_view(row, split, position == 0) for position, split in enumerate(splits)],
         sample_items=items,
         origin=row.origin,
         created_at=row.created_at,
     )
 
 
-def _split_view(split: Split, default: bool) -> SplitView:
+def _split_view(row: Dataset, split: Split, default: bool) -> SplitView:
     return SplitView(
         id=split.id or 0,
         name=split.name,
@@ -203,6 +206,7 @@ def _split_view(split: Split, default: bool) -> SplitView:
         counts=split.counts,
         labels=split.facts.get("labels", {}),
         leaks=split.facts.get("leaks", {}),
+        ceiling=ceiling_sentence(ceiling_of(row, split)),
         groups=split.groups,
         remarks=split.remarks,
         default=default,

@@ -24,7 +24,8 @@ NO_LABEL = "no label"
 
 @dataclass(frozen=True)
 class MetricLine:
-    """One metric as a line: number, interval, and where its formula comes from."""
+    """One metric as a line: number, interval, and where its formula comes from; `unseen` are number and interval
+    on the items not seen in train, where some were."""
 
     label: str
     value: str
@@ -34,6 +35,7 @@ class MetricLine:
     n: int
     formula: str
     source: str
+    unseen: tuple[str, str, str] | None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class ScoresView:
     scorings: int
     matched_by: str
     items: int
+    unseen: int | None
 
 
 @dataclass(frozen=True)
@@ -107,12 +110,17 @@ def _scores(
     session: Session, actor: Actor, run_id: int, rules: Rules, evaluation_id: int, matched_by: str
 ) -> ScoresView:
     row = leaderboard(session, actor, [col(Run.id) == run_id])[0]
+    unseen = leaderboard(session, actor, [col(Run.id) == run_id], "unseen")[0] if row.unseen else None
     scorings = len(session.exec(select(Scoring.id).where(Scoring.evaluation_id == evaluation_id)).all())
     matrix = row.scores.get("confusion")
     detail = matrix.detail if matrix else {}
     expected, answered = list(detail.get("expected", [])), list(detail.get("answered", []))
     return ScoresView(
-        [_metric(score) for score in row.scores.values() if score.value is not None],
+        [
+            _metric(score, unseen.scores.get(score.name) if unseen else None)
+            for score in row.scores.values()
+            if score.value is not None
+        ],
         _classes(row.scores.get("per_class")),
         confusion(expected, answered, detail["counts"]) if expected else (),
         answered,
@@ -121,16 +129,21 @@ def _scores(
         scorings,
         matched_by,
         row.items,
+        row.unseen,
     )
 
 
-def _metric(score: ScoreView) -> MetricLine:
+def _metric(score: ScoreView, unseen: ScoreView | None) -> MetricLine:
     kind = next(metric for metric in for_task(None) if metric.name == score.name)
-    low, high = (written(end, score.format) if end is not None else "" for end in (score.low, score.high))
     unit = "%" if score.format == "percent" else ""
-    return MetricLine(
-        score.label, written(score.value, score.format), low, high, unit, score.n, kind.formula, kind.source
-    )
+    other = _texts(unseen) if unseen else None
+    return MetricLine(score.label, *_texts(score), unit, score.n, kind.formula, kind.source, other)
+
+
+def _texts(score: ScoreView) -> tuple[str, str, str]:
+    """Value and the ends of its interval."""
+    low, high = (written(end, score.format) if end is not None else "" for end in (score.low, score.high))
+    return written(score.value, score.format), low, high
 
 
 def _classes(score: ScoreView | None) -> list[ClassLine]:

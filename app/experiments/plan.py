@@ -10,6 +10,7 @@ from typing import Any
 from app.catalog import facts as choices
 from app.catalog.facts import DataFacts
 from app.catalog.models import Model, find_model
+from app.datasets.leaks import ceiling_of, ceiling_sentence
 from app.errors import Invalid
 from app.hyperparameters import Hyperparameter
 from app.runs.ledger import open_ledger
@@ -72,6 +73,7 @@ def data_facts(dataset: Dataset, split: Split) -> DataFacts:
         mean_tokens=float(facts.get("mean_tokens") or 0),
         max_tokens=int(facts.get("max_tokens") or 0),
         mean_characters=float(facts.get("mean_characters") or 0),
+        ceiling=ceiling_sentence(ceiling_of(dataset, split)),
     )
 
 
@@ -141,6 +143,8 @@ def _remarks(facts: DataFacts, seeds: tuple[int, ...]) -> list[str]:
             f"With {facts.test_items:,} test items a difference under about {points:.0f} points "
             "cannot be told from luck."
         )
+    if facts.ceiling:
+        remarks.append(facts.ceiling)
     if 2 <= facts.train_items < FEW_TRAIN_ITEMS:
         remarks.append(f"Only {facts.train_items} training items: expect every model to do poorly.")
     if not facts.validation_items:

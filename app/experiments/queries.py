@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from app.datasets.leaks import ceiling_of, ceiling_sentence
 from app.evaluations.leaderboard import LeaderboardRow, leaderboard
 from app.lab.actor import Actor, find, owned
 from app.tables import ACTIVE, Dataset, Experiment, Run, RunState, Split
@@ -42,6 +43,14 @@ class ExperimentView:
     grid: list[dict[str, Any]]
     rows: list[LeaderboardRow]
     created_at: datetime
+    # "all" or "unseen": which test items the scores of the rows are on.
+    subset: str = "all"
+    ceiling: str = ""
+
+    @property
+    def unseen(self) -> int:
+        """How many test items do not stand in train too; 0 when that is all of them."""
+        return max((row.unseen or 0 for row in self.rows), default=0)
 
     @property
     def active(self) -> bool:
@@ -101,18 +110,26 @@ def _line(experiment: Experiment, dataset: str, states: list[str]) -> Experiment
     )
 
 
-def experiment_view(session: Session, actor: Actor, experiment_id: int) -> ExperimentView:
-    """One experiment with all its runs."""
+def experiment_view(
+    session: Session, actor: Actor, experiment_id: int, subset: str = "all"
+) -> ExperimentView:
+    """One experiment with all its runs, scored on "all" test items or on the "unseen" ones."""
     experiment: Experiment = find(session, actor, Experiment, experiment_id)
-    rows = leaderboard(session, actor, [col(Run.experiment_id) == experiment_id])
+    rows = leaderboard(session, actor, [col(Run.experiment_id) == experiment_id], subset)
+    dataset, split = (
+        session.get_one(Dataset, experiment.dataset_id),
+        session.get_one(Split, experiment.split_id),
+    )
     return ExperimentView(
         experiment_id,
         experiment.name,
-        session.get_one(Dataset, experiment.dataset_id),
-        session.get_one(Split, experiment.split_id),
+        dataset,
+        split,
         state_of([row.state for row in rows]),
         experiment.seeds,
         experiment.grid,
         rows,
         experiment.created_at,
+        subset,
+        ceiling_sentence(ceiling_of(dataset, split)),
     )

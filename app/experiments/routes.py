@@ -1,6 +1,6 @@
 """Experiments: the list, the launch page with its plan, one experiment with its leaderboard."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, Response
@@ -20,6 +20,7 @@ from app.web.pages import fragment, page, see
 from app.web.session import Acting, Database
 
 router = APIRouter()
+Subset = Literal["all", "unseen"]
 
 
 @router.get("/experiments")
@@ -75,17 +76,21 @@ def _form_again(
 
 
 @router.get("/experiments/{experiment_id}")
-def experiment_page(request: Request, experiment_id: int, session: Database, actor: Acting) -> HTMLResponse:
-    """One experiment: its runs as a leaderboard."""
-    view = experiment_view(session, actor, experiment_id)
+def experiment_page(
+    request: Request, experiment_id: int, session: Database, actor: Acting, subset: Subset = "all"
+) -> HTMLResponse:
+    """One experiment: its runs as a leaderboard, on all test items or on those not seen in train."""
+    view = experiment_view(session, actor, experiment_id, subset)
     table = leaderboard_table(view.rows, view.dataset.task)
     return page(request, "experiments/page.html", view.name, view=view, table=table, import_error=None)
 
 
 @router.get("/experiments/{experiment_id}/leaderboard")
-def leaderboard_fragment(experiment_id: int, session: Database, actor: Acting) -> HTMLResponse:
+def leaderboard_fragment(
+    experiment_id: int, session: Database, actor: Acting, subset: Subset = "all"
+) -> HTMLResponse:
     """The leaderboard alone; it asks again while anything is under way."""
-    view = experiment_view(session, actor, experiment_id)
+    view = experiment_view(session, actor, experiment_id, subset)
     table = leaderboard_table(view.rows, view.dataset.task)
     return fragment("experiments/_leaderboard.html", view=view, table=table)
 
