@@ -20,6 +20,7 @@ GROUPS = {
     "runs": "One model, one seed: follow it, stop it, fetch its files.",
     "evaluations": "Test predictions and their scores.",
     "comparisons": "Runs side by side over the same items.",
+    "exports": "What leaves Tunebook: weights, cards, packages, pushes.",
 }
 
 

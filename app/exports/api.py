@@ -1,0 +1,8 @@
+"""Exports as JSON under /api/v1: each part of the noun has a file of its own, joined here."""
+
+from fastapi import APIRouter
+
+from app.exports import share_api
+
+router = APIRouter()
+router.include_router(share_api.router)

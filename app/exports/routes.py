@@ -1,0 +1,8 @@
+"""Pages and files of exports: each part of the noun has a file of its own, joined here."""
+
+from fastapi import APIRouter
+
+from app.exports import share_routes
+
+router = APIRouter()
+router.include_router(share_routes.router)
