@@ -2,8 +2,9 @@
 file in app/. Needs what requirements.txt names.
 """
 
-from app.metrics import Sample, for_task
 from reading import Item
+
+from app.metrics import Sample, for_task
 
 Interval = tuple[float | None, float | None]
 

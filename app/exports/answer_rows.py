@@ -1,0 +1,158 @@
+"""Predictions and scores as tables of rows, for every export format and the paper bundle.
+
+Lines come from the database as they are written; memory holds a batch of each run.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlmodel import Session
+
+from app.evaluations.answers import Rules, read_expected
+from app.evaluations.leaderboard import ScoreView
+from app.evaluations.queries import prediction_rows, scored_run
+from app.evaluations.table import PredictionRow
+from app.export_formats import FLAG, REAL, WHOLE, Column, Rows
+from app.exports.state import PaperRun, PaperState
+from app.lab.actor import Actor
+
+ITEM = (Column("item"), Column("line", WHOLE), Column("split"), Column("group"), Column("input"))
+ANSWER = (Column("expected"), Column("answer"), Column("answer_read"), Column("correct", FLAG))
+MEASURED = (Column("logprob", REAL), Column("latency_ms", REAL), Column("tokens", WHOLE), Column("error"))
+RUN = (Column("run"), Column("model"), Column("seed", WHOLE))
+SCORE = ("value", "low", "high")
+
+
+def probability_columns(labels: Sequence[str], prefix: str = "") -> tuple[Column, ...]:
+    """One column per class."""
+    return tuple(Column(f"{prefix}p({label})", REAL) for label in labels)
+
+
+def run_rows(session: Session, actor: Actor, state: PaperState, run: PaperRun, inputs: bool = True) -> Rows:
+    """One run's predictions, a line per item; `expected_read` is the expected answer as the rules read it."""
+    columns = (*ITEM, *ANSWER, *probability_columns(state.labels), *MEASURED, Column("expected_read"))
+    return Rows(columns, _run_lines(session, actor, state, run, inputs))
+
+
+def _run_lines(
+    session: Session, actor: Actor, state: PaperState, run: PaperRun, inputs: bool
+) -> Iterator[list[Any]]:
+    scored = scored_run(session, actor, run.run_id)
+    place = _places(scored.evaluation.labels, state.labels)
+    for row in prediction_rows(session, scored):
+        yield [
+            *_item(row, inputs),
+            row.expected,
+            row.answer,
+            row.answer_read,
+            row.correct,
+            *_probabilities(row, place),
+            row.logprob,
+            row.latency_ms,
+            row.tokens,
+            row.error,
+            gold(row.expected, run.rules, state),
+        ]
+
+
+def gold(expected: str, rules: Rules, state: PaperState) -> str:
+    """The expected answer as the rules read it."""
+    return read_expected(expected, rules, state.task, state.labels)
+
+
+def _item(row: PredictionRow, inputs: bool) -> list[Any]:
+    return [row.item, row.line, row.part, row.group, row.input if inputs else None]
+
+
+def _places(own: Sequence[str], labels: Sequence[str]) -> list[int | None]:
+    """Where each class stands among the run's own."""
+    return [own.index(label) if label in own else None for label in labels]
+
+
+def _probabilities(row: PredictionRow, places: Sequence[int | None]) -> list[float | None]:
+    p = row.probabilities
+    return [p[place] if p and place is not None else None for place in places]
+
+
+def stacked_rows(session: Session, actor: Actor, state: PaperState) -> Rows:
+    """The predictions of all runs below each other, with the run's key, model and seed before them."""
+
+    def lines() -> Iterator[list[Any]]:
+        for run in state.runs:
+            for line in run_rows(session, actor, state, run).lines:
+                yield [run.key, run.model, run.seed, *line]
+
+    columns = (*ITEM, *ANSWER, *probability_columns(state.labels), *MEASURED, Column("expected_read"))
+    return Rows((*RUN, *columns), lines())
+
+
+def wide_rows(session: Session, actor: Actor, state: PaperState) -> Rows:
+    """One line per item, the answers of every run beside each other; empty where a run has none."""
+    columns: tuple[Column, ...] = (*ITEM, Column("expected"))
+    for run in state.runs:
+        columns += (Column(f"{run.key}: answer"), Column(f"{run.key}: answer_read"))
+        columns += (Column(f"{run.key}: correct", FLAG), *probability_columns(state.labels, f"{run.key}: "))
+    return Rows(columns, _wide_lines(session, actor, state))
+
+
+def _wide_lines(session: Session, actor: Actor, state: PaperState) -> Iterator[list[Any]]:
+    scored = [scored_run(session, actor, run.run_id) for run in state.runs]
+    places = [_places(one.evaluation.labels, state.labels) for one in scored]
+    blank = [None] * (3 + len(state.labels))
+    for rows in aligned([prediction_rows(session, one) for one in scored]):
+        first = next(row for row in rows if row is not None)
+        line = [*_item(first, True), first.expected]
+        for row, place in zip(rows, places, strict=True):
+            line += (
+                blank
+                if row is None
+                else [row.answer, row.answer_read, row.correct, *_probabilities(row, place)]
+            )
+        yield line
+
+
+def aligned(streams: Sequence[Iterator[PredictionRow]]) -> Iterator[list[PredictionRow | None]]:
+    """Runs side by side: a row of each per item, None where a run has no answer. Streams rise by item number."""
+    heads = [next(stream, None) for stream in streams]
+    while numbers := [head.number for head in heads if head is not None]:
+        least = min(numbers)
+        yield [head if head is not None and head.number == least else None for head in heads]
+        for place, head in enumerate(heads):
+            if head is not None and head.number == least:
+                heads[place] = next(streams[place], None)
+
+
+def score_rows(state: PaperState) -> Rows:
+    """One line per run and metric that is a number, with its interval, and the formula's source by name."""
+    columns = (
+        *RUN,
+        Column("metric"),
+        Column("value", REAL),
+        Column("low", REAL),
+        Column("high", REAL),
+        Column("items", WHOLE),
+        Column("direction"),
+    )
+    return Rows(columns, _score_lines(state.runs))
+
+
+def _score_lines(runs: Iterable[PaperRun]) -> Iterator[list[Any]]:
+    for run in runs:
+        for score in run.scores.values():
+            if score.format != "table":
+                ends = [getattr(score, name) for name in SCORE]
+                yield [run.key, run.model, run.seed, score.name, *ends, score.n, score.direction]
+
+
+def score_json(score: ScoreView) -> dict[str, Any]:
+    """One score as it stands in scores.json."""
+    return {
+        "label": score.label,
+        "value": score.value,
+        "low": score.low,
+        "high": score.high,
+        "n": score.n,
+        "format": score.format,
+        "direction": score.direction,
+        "detail": score.detail,
+    }

@@ -1,0 +1,153 @@
+"""BibTeX of what a comparison used: toolkits by what the runs recorded, methods, the models and the data."""
+
+import re
+
+from app.exports.latex import escape, label_of
+from app.exports.methods import packages_of
+from app.exports.state import PaperState
+
+# Entries as their authors ask for them; each is taken when a run recorded the package.
+TOOLKITS = {
+    "scikit-learn": """@article{scikit-learn,
+  title = {Scikit-learn: Machine Learning in {P}ython},
+  author = {Pedregosa, F. and Varoquaux, G. and Gramfort, A. and Michel, V. and Thirion, B. and Grisel, O. and Blondel, M. and Prettenhofer, P. and Weiss, R. and Dubourg, V. and Vanderplas, J. and Passos, A. and Cournapeau, D. and Brucher, M. and Perrot, M. and Duchesnay, E.},
+  journal = {Journal of Machine Learning Research},
+  volume = {12},
+  pages = {2825--2830},
+  year = {2011}
+}""",
+    "numpy": """@article{numpy,
+  title = {Array programming with {NumPy}},
+  author = {Harris, Charles R. and Millman, K. Jarrod and van der Walt, St{\\'e}fan J. and others},
+  journal = {Nature},
+  volume = {585},
+  pages = {357--362},
+  year = {2020},
+  doi = {10.1038/s41586-020-2649-2}
+}""",
+    "scipy": """@article{scipy,
+  title = {{SciPy} 1.0: Fundamental Algorithms for Scientific Computing in {P}ython},
+  author = {Virtanen, Pauli and Gommers, Ralf and Oliphant, Travis E. and others},
+  journal = {Nature Methods},
+  volume = {17},
+  pages = {261--272},
+  year = {2020},
+  doi = {10.1038/s41592-019-0686-2}
+}""",
+    "torch": """@inproceedings{pytorch,
+  title = {{PyTorch}: An Imperative Style, High-Performance Deep Learning Library},
+  author = {Paszke, Adam and Gross, Sam and Massa, Francisco and Lerer, Adam and Bradbury, James and Chanan, Gregory and others},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {32},
+  year = {2019}
+}""",
+    "transformers": """@inproceedings{transformers,
+  title = {Transformers: State-of-the-Art Natural Language Processing},
+  author = {Wolf, Thomas and Debut, Lysandre and Sanh, Victor and Chaumond, Julien and Delangue, Clement and others},
+  booktitle = {Proceedings of the 2020 Conference on Empirical Methods in Natural Language Processing: System Demonstrations},
+  pages = {38--45},
+  year = {2020},
+  doi = {10.18653/v1/2020.emnlp-demos.6}
+}""",
+    "trl": """@misc{trl,
+  title = {{TRL}: Transformer Reinforcement Learning},
+  author = {von Werra, Leandro and Belkada, Younes and Tunstall, Lewis and Beeching, Edward and Thrush, Tristan and Lambert, Nathan and others},
+  year = {2020},
+  howpublished = {\\url{https://github.com/huggingface/trl}}
+}""",
+    "peft": """@misc{peft,
+  title = {{PEFT}: State-of-the-art Parameter-Efficient Fine-Tuning methods},
+  author = {Mangrulkar, Sourab and Gugger, Sylvain and Debut, Lysandre and Belkada, Younes and Paul, Sayak and Bossan, Benjamin},
+  year = {2022},
+  howpublished = {\\url{https://github.com/huggingface/peft}}
+}""",
+}
+LORA = """@inproceedings{lora,
+  title = {{LoRA}: Low-Rank Adaptation of Large Language Models},
+  author = {Hu, Edward J. and Shen, Yelong and Wallis, Phillip and Allen-Zhu, Zeyuan and Li, Yuanzhi and Wang, Shean and Wang, Lu and Chen, Weizhu},
+  booktitle = {International Conference on Learning Representations},
+  year = {2022}
+}"""
+STATISTICS = """@article{wilson1927,
+  title = {Probable Inference, the Law of Succession, and Statistical Inference},
+  author = {Wilson, Edwin B.},
+  journal = {Journal of the American Statistical Association},
+  volume = {22},
+  pages = {209--212},
+  year = {1927}
+}
+
+@article{efron1987,
+  title = {Better Bootstrap Confidence Intervals},
+  author = {Efron, Bradley},
+  journal = {Journal of the American Statistical Association},
+  volume = {82},
+  pages = {171--185},
+  year = {1987}
+}"""
+TESTS = """@article{mcnemar1947,
+  title = {Note on the Sampling Error of the Difference between Correlated Proportions or Percentages},
+  author = {McNemar, Quinn},
+  journal = {Psychometrika},
+  volume = {12},
+  pages = {153--157},
+  year = {1947}
+}
+
+@article{holm1979,
+  title = {A Simple Sequentially Rejective Multiple Test Procedure},
+  author = {Holm, Sture},
+  journal = {Scandinavian Journal of Statistics},
+  volume = {6},
+  pages = {65--70},
+  year = {1979}
+}
+
+@article{tango1998,
+  title = {Equivalence Test and Confidence Interval for the Difference in Proportions for the Paired-Sample Design},
+  author = {Tango, Toshiro},
+  journal = {Statistics in Medicine},
+  volume = {17},
+  pages = {891--908},
+  year = {1998}
+}"""
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def bibtex(state: PaperState) -> str:
+    """The entries: data, models, Tunebook, toolkits, statistics. Only facts that are known stand in them."""
+    packages = {name for run in state.runs for name in packages_of(run)}
+    entries = [_data(state), *_models(state), _tunebook(state)]
+    entries += [entry for name, entry in TOOLKITS.items() if name in packages]
+    if any((run.ledger.get("method") or {}).get("resolved") == "lora" for run in state.runs):
+        entries.append(LORA)
+    entries.append(STATISTICS)
+    if state.pairs:
+        entries.append(TESTS)
+    return "\n\n".join(entries) + "\n"
+
+
+def _data(state: PaperState) -> str:
+    return (
+        f"@misc{{data-{label_of(state)},\n  title = {{{{{escape(state.dataset.name)}}}}},\n"
+        f"  note = {{Data set of {state.dataset.items:,} items, SHA-256 \\texttt{{{state.dataset.sha256}}}}}\n}}"
+    )
+
+
+def _models(state: PaperState) -> list[str]:
+    entries = []
+    for model in sorted({run.model for run in state.runs}):
+        name = model.removeprefix("hf/")
+        if model.startswith("hf/") and HUB_NAME.fullmatch(name):
+            key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+            entries.append(
+                f"@misc{{model-{key},\n  title = {{{{{escape(name)}}}}},\n"
+                f"  howpublished = {{\\url{{https://huggingface.co/{name}}}}}\n}}"
+            )
+    return entries
+
+
+def _tunebook(state: PaperState) -> str:
+    versions = sorted({str(run.snapshot["code"]) for run in state.runs if run.snapshot.get("code")})
+    note = f",\n  note = {{Version {escape(', '.join(versions))}}}" if versions else ""
+    return f"@misc{{tunebook,\n  title = {{{{Tunebook}}: the lab notebook for fine-tuned language models}}{note}\n}}"

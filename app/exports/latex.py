@@ -1,0 +1,98 @@
+"""The score table as LaTeX (booktabs). Every text is escaped so that pdfLaTeX, XeLaTeX and LuaLaTeX all take it."""
+
+import re
+import unicodedata
+
+from app.exports.score_table import Cell, Line, ScoreTable, score_table
+from app.exports.state import PaperState
+
+SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
+    "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}",
+    "'": r"\textquotesingle{}", "-": "-{}", "[": "{[}", "]": "{]}",
+}  # fmt: skip
+# Signs that stand in tables and names of models; letters with accents are taken as they are.
+SIGNS = {
+    "−": r"$-$", "–": r"\textendash{}", "—": r"\textemdash{}", "×": r"$\times$", "·": r"$\cdot$", "±": r"$\pm$",
+    "≥": r"$\geq$", "≤": r"$\leq$", "≈": r"$\approx$", "→": r"$\rightarrow$", "…": r"\ldots{}", "°": r"$^\circ$",
+    "²": r"$^2$", "³": r"$^3$", "µ": r"$\mu$", "“": r"\textquotedblleft{}", "”": r"\textquotedblright{}",
+    "‘": r"\textquoteleft{}", "’": r"\textquoteright{}", "\u00a0": "~", "\u202f": r"\,", "\u2009": r"\,",
+    "α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "δ": r"$\delta$", "ε": r"$\epsilon$", "κ": r"$\kappa$",
+    "λ": r"$\lambda$", "μ": r"$\mu$", "π": r"$\pi$", "ρ": r"$\rho$", "σ": r"$\sigma$", "τ": r"$\tau$",
+    "χ": r"$\chi$", "ω": r"$\omega$", "Δ": r"$\Delta$", "Σ": r"$\Sigma$", "Ω": r"$\Omega$",
+}  # fmt: skip
+LETTERS = re.compile("[À-ÖØ-öø-ĦĨ-ıĴ-ķĹ-ňŊ-ſ]")
+# Letters that need fonts or packages which a paper may lack.
+RARE = "ĿŀĸŉſŦŧĦħĀāĒēĪīŌōŪūĈĉĜĝĤĥĴĵŜŝĊċĖėĨĩĬĭĔĕĎŎŏŨũŬŭŲųĮįĢģĶķĻļŅņŖŗŴŵŶŷ"
+
+
+def escape(text: str) -> str:
+    """Text for LaTeX. A sign that pdfLaTeX may lack becomes its code point, for example U+1F600; control
+    characters become blanks."""
+    return "".join(map(_character, unicodedata.normalize("NFC", text)))
+
+
+def _character(one: str) -> str:
+    if one in SPECIAL:
+        return SPECIAL[one]
+    if one in SIGNS:
+        return SIGNS[one]
+    if " " <= one <= "~" or (LETTERS.match(one) and one not in RARE):
+        return one
+    if unicodedata.category(one) in ("Cc", "Zl", "Zp", "Zs"):
+        return " "
+    return rf"\texttt{{U+{ord(one):04X}}}"
+
+
+def latex_table(state: PaperState) -> str:
+    """A `table` environment; its first lines say which packages it needs."""
+    table = score_table(state)
+    lines = [
+        r"% Needs \usepackage{booktabs}, \usepackage[T1]{fontenc} and \usepackage{textcomp}.",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape(' '.join(table.caption))}}}",
+        rf"\label{{tab:{label_of(state)}}}",
+        rf"\begin{{tabular}}{{ll{'r' * len(table.heads)}}}",
+        r"\toprule",
+        " & ".join(["Model", "Seed", *map(escape, table.heads)]) + r" \\",
+        r"\midrule",
+        *_body(table),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def label_of(state: PaperState) -> str:
+    """A label of letters, digits and hyphens from the dataset's name."""
+    plain = unicodedata.normalize("NFKD", state.dataset.name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40] or state.dataset.sha256[:8]
+
+
+def _body(table: ScoreTable) -> list[str]:
+    body: list[str] = []
+    before = ""
+    for line in table.lines:
+        if before and line.model != before and any(one.summary for one in table.lines):
+            body.append(r"\addlinespace")
+        body.append(_line(line, line.model == before))
+        before = line.model
+    return body
+
+
+def _line(line: Line, again: bool) -> str:
+    seed = rf"\emph{{{escape(line.seed)}}}" if line.summary else escape(line.seed)
+    return " & ".join(["" if again else escape(line.model), seed, *map(_cell, line.cells)]) + r" \\"
+
+
+def _cell(cell: Cell) -> str:
+    text = rf"\textbf{{{escape(cell.text)}}}" if cell.bold else escape(cell.text)
+    if not cell.interval:
+        return text
+    ends = escape(cell.interval).replace(" to ", r"\textendash{}")
+    if "$-$" in ends:
+        ends = escape(cell.interval)
+    return rf"{text} {{\footnotesize ({ends})}}"

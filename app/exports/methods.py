@@ -1,0 +1,271 @@
+"""The Methods section in prose: every number that a reader needs to judge or repeat the comparison.
+
+Numbers come from snapshots, ledgers and scores, never from this machine.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from app.evaluations.answers import describe
+from app.evaluations.columns import written
+from app.exports.score_table import bold_runs, interval_sentence, p_written
+from app.exports.state import PaperRun, PaperState
+from app.format import count, duration, moment, money, number, plural, size
+from app.metrics import for_task
+from app.runs.ledger import NOT_DISCLOSED, YOU, text
+from app.tables import Split
+
+TASKS = {
+    "classification": "classification into {n} classes",
+    "number": "predicting a number",
+    "list": "predicting a set",
+    "json": "predicting JSON",
+    "text": "writing free text",
+}
+
+
+def methods(state: PaperState) -> str:
+    """Paragraphs, each with its heading in front: Data, Models, Evaluation, Results, Hardware and software."""
+    paragraphs = [
+        ("Data", _data(state)),
+        ("Models", _models(state)),
+        ("Evaluation", _evaluation(state)),
+        ("Results", _results(state)),
+        ("Hardware and software", _machines(state)),
+        ("Cost and dates", _cost(state)),
+    ]
+    return "\n\n".join(f"{head}. {' '.join(said)}" for head, said in paragraphs if said) + "\n"
+
+
+def _data(state: PaperState) -> list[str]:
+    data = state.dataset
+    task = TASKS.get(state.task, state.task).format(n=len(state.labels))
+    said = [
+        f"The data set “{data.name}” has {plural(data.items, 'item')} (SHA-256 {data.sha256}); the task is {task}."
+    ]
+    if state.labels:
+        said.append(f"The classes are {joined(state.labels)}.")
+    said += [sentence for split in state.splits for sentence in _split(split)]
+    return said
+
+
+def _split(split: Split) -> list[str]:
+    counts = split.counts
+    parts = [f"{count(counts.get(part, 0))} {part}" for part in ("train", "validation", "test")]
+    said = [f"The split “{split.name}” (SHA-256 {split.sha256}) has {joined(parts)} items."]
+    seed = split.parameters.get("seed")
+    if seed is not None:
+        said.append(f"It was drawn with seed {seed}.")
+    if split.groups:
+        said.append(f"Its items stand in {plural(len(split.groups), 'group')}.")
+    said += [_ended(remark) for remark in split.remarks]
+    leaks = split.facts.get("leaks") or {}
+    if leaks.get("exact") or leaks.get("near"):
+        said.append(
+            f"{plural(leaks.get('exact', 0), 'test item')} stand in train word for word, "
+            f"{count(leaks.get('near', 0))} more but for case and blanks."
+        )
+    return said
+
+
+def _models(state: PaperState) -> list[str]:
+    said = []
+    for model in dict.fromkeys(run.model for run in state.runs):
+        said += _model([run for run in state.runs if run.model == model])
+    seeds = sorted({run.seed for run in state.runs if run.seed is not None})
+    if seeds:
+        said.append(f"{'Seed' if len(seeds) == 1 else 'Seeds'}: {joined(map(str, seeds))}.")
+    return said
+
+
+def _model(runs: Sequence[PaperRun]) -> list[str]:
+    first = runs[0]
+    if first.imported:
+        matched = f" (matched to items: {first.matched_by})" if first.matched_by else ""
+        return [
+            f"The answers of {first.label} were made outside Tunebook and imported{matched}; "
+            "how that model was made is not recorded."
+        ]
+    said = [f"{first.label} ({first.model})"]
+    parameters = first.snapshot.get("parameters")
+    if parameters:
+        trained = first.snapshot.get("trained_parameters") or parameters
+        said[0] += f" has {count(parameters)} parameters, of which {count(trained)} were trained"
+    for variant in _variants(runs):
+        said += _settings(variant, several=len(_variants(runs)) > 1)
+    said[0] = _ended(said[0]) if parameters else said[0]
+    return said if parameters else [f"{said[0]}: {said[1][:1].lower()}{said[1][1:]}", *said[2:]]
+
+
+def _variants(runs: Sequence[PaperRun]) -> list[list[PaperRun]]:
+    """Runs with the same settings together; the seed is no setting here."""
+    found: dict[str, list[PaperRun]] = {}
+    for run in runs:
+        settings = {name: row for name, row in run.ledger.items() if name != "seed"}
+        found.setdefault(repr(settings), []).append(run)
+    return list(found.values())
+
+
+def _settings(runs: Sequence[PaperRun], several: bool) -> list[str]:
+    ledger = runs[0].ledger
+    start = f"With {joined(run.key for run in runs)}, " if several else ""
+    asked = [name for name, row in ledger.items() if row["source"] == YOU]
+    rest = [name for name in ledger if name not in asked]
+    said = []
+    if not ledger:
+        return [f"{start}It has no hyperparameters."]
+    if asked:
+        said.append(f"{start}We set {joined(_value(name, ledger[name]) for name in asked)}.")
+    if rest:
+        values = joined(_value(name, ledger[name]) for name in rest)
+        said.append(f"{'' if asked else start}The values left to Tunebook or its trainer were {values}.")
+    hidden = [_name(name) for name, row in ledger.items() if row["resolved"] is None]
+    if hidden:
+        said.append(f"What really ran is {NOT_DISCLOSED} for {joined(hidden)}.")
+    return said
+
+
+def _name(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _value(name: str, row: dict[str, Any]) -> str:
+    """A hyperparameter as it ran; where that differs from what was asked, both."""
+    ran, wanted = row["resolved"], row["asked"] if row["asked"] is not None else row["sent"]
+    if ran is None:
+        return f"{_name(name)} {text(wanted)}"
+    if wanted is not None and text(wanted) != text(ran):
+        return f"{_name(name)} {text(ran)} (asked: {text(wanted)})"
+    return f"{_name(name)} {text(ran)}"
+
+
+def _evaluation(state: PaperState) -> list[str]:
+    said = []
+    for rules, runs in _by_rules(state):
+        whose = "" if len(_by_rules(state)) == 1 else f" of {joined(run.key for run in runs)}"
+        said.append(f"Answers{whose} were read by these rules: {' '.join(rules)}")
+    for decoding, runs in _grouped((_decoding(run), run) for run in state.runs if not run.imported):
+        whose = "Answers" if len(runs) == len(state.runs) else f"Answers of {joined(run.key for run in runs)}"
+        said.append(f"{whose} were made with {decoding}.")
+    metrics = {metric.name: metric for metric in for_task(state.task)}
+    for name in dict.fromkeys((state.primary, state.tested)):
+        said.append(f"{metrics[name].label} is: {_ended(metrics[name].formula)}")
+    said.append(interval_sentence(state))
+    if state.pairs:
+        said.append(
+            "Each run was held against the best by the exact McNemar test over the items that both answered "
+            f"(two-sided); p values were corrected by Holm for {plural(len(state.pairs), 'comparison')}. "
+            "Differences have Tango’s paired score interval."
+        )
+    return said
+
+
+def _by_rules(state: PaperState) -> list[tuple[tuple[str, ...], list[PaperRun]]]:
+    return _grouped((tuple(describe(run.rules)), run) for run in state.runs)
+
+
+def _grouped(pairs: Iterable[tuple[Any, PaperRun]]) -> list[tuple[Any, list[PaperRun]]]:
+    found: dict[Any, list[PaperRun]] = {}
+    for key, run in pairs:
+        found.setdefault(key, []).append(run)
+    return list(found.items())
+
+
+def _decoding(run: PaperRun) -> str:
+    return joined(f"{_name(name)} {text(value)}" for name, value in run.decoding.items()) or "no settings"
+
+
+def _results(state: PaperState) -> list[str]:
+    metric = next(metric for metric in for_task(state.task) if metric.name == state.primary)
+    unit = " %" if metric.format == "percent" else ""
+    said = []
+    for run in state.runs:
+        score = run.scores.get(state.primary)
+        if score is None or score.value is None:
+            continue
+        ends = ""
+        if score.low is not None:
+            ends = (
+                f" (95 % interval {written(score.low, score.format)} to {written(score.high, score.format)})"
+            )
+        said.append(f"{run.name}: {written(score.value, score.format)}{unit}{ends}, n = {count(score.n)}.")
+    if said:
+        said[0] = f"{metric.label} was: {said[0]}"
+    if state.pairs:
+        worse = [f"{state.run(p.b).name} ({p_written(p.p_holm)})" for p in state.pairs if p.significant]
+        most = f"{state.best.name} has the most right answers"
+        said.append(
+            f"{most}; significantly fewer have {joined(worse)} (corrected p in brackets)."
+            if bold_runs(state)
+            else f"{most}, but no run has significantly fewer."
+        )
+    return said
+
+
+def _machines(state: PaperState) -> list[str]:
+    ran = [run for run in state.runs if not run.imported]
+    said = []
+    for machine, runs in _grouped((_machine(run), run) for run in ran):
+        if machine:
+            whose = "Runs ran" if len(runs) == len(ran) else f"{joined(run.key for run in runs)} ran"
+            said.append(f"{whose} on {machine}.")
+    packages = sorted({f"{name} {version}" for run in ran for name, version in packages_of(run).items()})
+    pythons = sorted({str(_environment(run)["python"]) for run in ran if _environment(run).get("python")})
+    if pythons:
+        said.append(f"Software: Python {joined(pythons)}{', ' + joined(packages) if packages else ''}.")
+    codes = sorted({str(run.snapshot["code"]) for run in ran if run.snapshot.get("code")})
+    if codes:
+        said.append(f"Runs were made with Tunebook {joined(codes)}.")
+    return said
+
+
+def _environment(run: PaperRun) -> dict[str, Any]:
+    return run.snapshot.get("environment") or {}
+
+
+def packages_of(run: PaperRun) -> dict[str, str]:
+    """{package: version} that the run recorded."""
+    return _environment(run).get("packages") or {}
+
+
+def _machine(run: PaperRun) -> str:
+    hardware = _environment(run).get("hardware") or {}
+    if not hardware:
+        return ""
+    parts = [f"{hardware.get('cpu')} ({plural(hardware.get('cores') or 0, 'core')})"]
+    if hardware.get("memory_bytes"):
+        parts.append(f"{size(hardware['memory_bytes'])} of memory")
+    parts.append(f"the GPU {hardware['gpu']}" if hardware.get("gpu") else "no GPU")
+    return f"{joined(parts)}, with {plural(_environment(run).get('threads') or 0, 'thread')}"
+
+
+def _cost(state: PaperState) -> list[str]:
+    ran = [run for run in state.runs if not run.imported]
+    if not ran:
+        return []
+    usage = [run.snapshot.get("usage") or {} for run in ran]
+    said = [f"The {plural(len(ran), 'run')} cost {money(sum(run.microdollars for run in ran))} in all."]
+    seconds = [one["train_seconds"] for one in usage if one.get("train_seconds")]
+    if seconds:
+        said.append(f"Training took {duration(sum(seconds))} in all.")
+    tokens = sum(one.get("tokens_trained") or 0 for one in usage)
+    if tokens:
+        said.append(f"{count(tokens)} tokens were trained on.")
+    energy = [one["energy_joules"] for one in usage if one.get("energy_joules")]
+    said.append(f"{number(sum(energy) / 3600)} Wh were used." if energy else "Energy was not measured.")
+    starts = [run.started_at for run in ran if run.started_at]
+    ends = [run.ended_at for run in ran if run.ended_at]
+    if starts and ends:
+        said.append(f"Runs ran from {moment(min(starts))} to {moment(max(ends))} UTC.")
+    return said
+
+
+def joined(parts: Iterable[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    known = list(parts)
+    return f"{', '.join(known[:-1])} and {known[-1]}" if len(known) > 1 else "".join(known)
+
+
+def _ended(sentence: str) -> str:
+    said = sentence[:1].upper() + sentence[1:]
+    return said if said.endswith((".", "!", "?")) else f"{said}."

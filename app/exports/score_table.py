@@ -1,0 +1,182 @@
+"""The table of a paper, before it is LaTeX, Markdown or CSV: which columns, which cells, what the caption says.
+
+Bold is set only where the test supports it: the column of right answers, for the best run and every run that is
+not significantly worse, and only when some run is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from app.evaluations.columns import SECONDARY, written
+from app.evaluations.leaderboard import ScoreView
+from app.exports.pairs import SIGNIFICANT
+from app.exports.state import PaperRun, PaperState
+from app.format import duration, money, plural
+from app.metrics import for_task
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: text, the interval behind it (or ""), and whether it is bold."""
+
+    text: str
+    interval: str = ""
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line; `summary` lines are the mean over a model's seeds."""
+
+    model: str
+    seed: str
+    cells: tuple[Cell, ...]
+    summary: bool = False
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Heads of the columns behind model and seed, lines from the best down, and the caption's sentences."""
+
+    heads: tuple[str, ...]
+    lines: tuple[Line, ...]
+    caption: tuple[str, ...]
+
+
+def score_table(state: PaperState) -> ScoreTable:
+    """Lays the state out."""
+    metrics = _metrics(state)
+    labels = {metric.name: metric for metric in for_task(state.task)}
+    heads = [labels[name].label + (", %" if labels[name].format == "percent" else "") for name in metrics]
+    corrected = {pair.b: pair.p_holm for pair in state.pairs}
+    bold = bold_runs(state)
+    lines: list[Line] = []
+    for model in dict.fromkeys(run.model for run in state.runs):
+        runs = [run for run in state.runs if run.model == model]
+        for run in runs:
+            cells = [
+                _score(run.scores.get(name), name == state.tested and run.key in bold) for name in metrics
+            ]
+            if state.pairs:
+                cells.append(Cell(p_written(corrected[run.key]) if run.key in corrected else DASH))
+            lines.append(Line(run.label, _seed(run), (*cells, *_used(state, run))))
+        if len(runs) > 1 and all(run.seed is not None for run in runs):
+            lines.append(_over_seeds(state, runs, metrics))
+    heads += ["p against the best"] if state.pairs else []
+    return ScoreTable((*heads, *_used_heads(state)), tuple(lines), caption(state))
+
+
+def _metrics(state: PaperState) -> list[str]:
+    """The primary metric, the one that is tested, then the others that some run has."""
+    wanted = dict.fromkeys((state.primary, state.tested, *SECONDARY.get(state.task, ())))
+    return [name for name in wanted if any(name in run.scores for run in state.runs)]
+
+
+def _used_heads(state: PaperState) -> list[str]:
+    heads = ["Time"] if any(run.seconds is not None and not run.imported for run in state.runs) else []
+    return heads + (["Cost"] if any(run.microdollars for run in state.runs) else [])
+
+
+def _used(state: PaperState, run: PaperRun) -> list[Cell]:
+    heads = _used_heads(state)
+    cells = [Cell(DASH if run.imported else duration(run.seconds))] if "Time" in heads else []
+    return cells + ([Cell(DASH if run.imported else money(run.microdollars))] if "Cost" in heads else [])
+
+
+def _seed(run: PaperRun) -> str:
+    return DASH if run.seed is None else str(run.seed)
+
+
+def _score(score: ScoreView | None, bold: bool) -> Cell:
+    if score is None or score.value is None:
+        return Cell(DASH)
+    ends = ""
+    if score.low is not None and score.high is not None:
+        ends = f"{written(score.low, score.format)} to {written(score.high, score.format)}"
+    return Cell(written(score.value, score.format), ends, bold)
+
+
+def _over_seeds(state: PaperState, runs: Sequence[PaperRun], metrics: Sequence[str]) -> Line:
+    cells = []
+    for name in metrics:
+        scores = [run.scores[name] for run in runs if name in run.scores]
+        values = [score.value for score in scores if score.value is not None]
+        if len(values) < 2:
+            cells.append(Cell(DASH))
+            continue
+        form = scores[0].format
+        cells.append(Cell(written(fmean(values), form), f"SD {written(stdev(values), form)}"))
+    cells += [Cell("")] * (bool(state.pairs) + len(_used_heads(state)))
+    return Line(runs[0].label, f"mean of {len(runs)}", tuple(cells), summary=True)
+
+
+def bold_runs(state: PaperState) -> set[str]:
+    """The best run and those that are not significantly worse; none when no run is significantly worse."""
+    if not any(pair.significant for pair in state.pairs):
+        return set()
+    return {state.best.key} | {pair.b for pair in state.pairs if not pair.significant}
+
+
+def p_written(p: float) -> str:
+    """0.0004 -> "< 0.001", 0.0312 -> "0.031"; never rounded across 0.05."""
+    if p < 0.001:
+        return "< 0.001"
+    text = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    return f"{p:.4f}" if text == "0.050" else text
+
+
+def caption(state: PaperState) -> tuple[str, ...]:
+    """What a reader must know to read the numbers, as sentences."""
+    counts = sorted({run.items for run in state.runs})
+    n = plural(counts[0], "test item") if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,} test items"
+    parts = [f"Scores on {n} of the data set “{state.dataset.name}”."]
+    parts.append(interval_sentence(state))
+    parts += _test_sentences(state)
+    parts += _seed_sentences(state)
+    return tuple(parts)
+
+
+def interval_sentence(state: PaperState) -> str:
+    """How the intervals were made."""
+    scores = [run.scores[name] for run in state.runs for name in _metrics(state) if name in run.scores]
+    grouped = any("groups" in score.detail for score in scores)
+    rates = any("right" in score.detail for score in scores)
+    drawn = any("right" not in score.detail and score.low is not None for score in scores)
+    ways = ["Wilson’s for rates"] * rates + ["BCa bootstrap over items for the others"] * drawn
+    said = f"95 % intervals: {', '.join(ways)}." if ways else "No intervals."
+    return said + (" Both take the groups of items into account." if grouped else "")
+
+
+def _test_sentences(state: PaperState) -> list[str]:
+    if not state.pairs:
+        return []
+    shared = sorted({pair.items for pair in state.pairs})
+    n = f"{shared[0]:,}" if len(shared) == 1 else f"{shared[0]:,} to {shared[-1]:,}"
+    label = next(metric.label for metric in for_task(state.task) if metric.name == state.tested)
+    pairs = plural(len(state.pairs), "comparison")
+    said = [
+        f"p: exact McNemar test against the best run by {label.lower()} ({state.best.name}) on {n} shared items, "
+        f"corrected by Holm for {pairs}."
+    ]
+    if bold_runs(state):
+        said.append(
+            f"Bold {label.lower()}: the best run and every run not significantly worse (corrected p ≥ {SIGNIFICANT:g})."
+        )
+    else:
+        said.append("No run is significantly worse than the best, so none is set in bold.")
+    if any("groups" in score.detail for run in state.runs for score in run.scores.values()):
+        said.append("The test takes items as independent.")
+    return said
+
+
+def _seed_sentences(state: PaperState) -> list[str]:
+    seeds = sorted({run.seed for run in state.runs if run.seed is not None})
+    if not seeds:
+        return []
+    said = f"{'Seed' if len(seeds) == 1 else 'Seeds'}: {', '.join(map(str, seeds))}."
+    if len(seeds) > 1:
+        said += " Intervals are over items; SD is over seeds."
+    return [said]
