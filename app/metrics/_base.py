@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.statistics import Ranked, Sums
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -50,5 +52,7 @@ class Metric:
     formula: str
     source: str
     compute: Callable[[Sample], Value | None]
+    # What each item adds, for resampling two models together; None for tables and where that has no meaning.
+    per_item: Callable[[Sample], Sums | Ranked | None] | None = None
     # Where the metric stands in a table: small numbers first.
     order: int = 50

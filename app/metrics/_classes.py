@@ -18,10 +18,12 @@ class Classes:
     answered: NDArray[np.int64]
 
 
-def classes(sample: Sample) -> Classes:
-    """Reads the classes off a sample; labels that are neither expected nor answered are left out."""
+def classes(sample: Sample, all_labels: bool = False) -> Classes:
+    """Reads the classes off a sample; labels that are neither expected nor answered are left out unless asked for."""
     wanted, said = set(sample.expected), set(sample.answers)
-    names = [label for label in dict.fromkeys(sample.labels) if label in wanted or label in said]
+    names = [
+        label for label in dict.fromkeys(sample.labels) if all_labels or label in wanted or label in said
+    ]
     names += sorted(wanted - set(names))
     place: dict[str | None, int] = {name: i for i, name in enumerate(names)}
     expected = np.array([place[gold] for gold in sample.expected], dtype=np.int64)

@@ -11,11 +11,11 @@ from app.metrics._base import Sample, Value
 
 @dataclass(frozen=True)
 class Numbers:
-    """Aligned by item; `missing` counts items whose answer (or expected answer) is no number."""
+    """Aligned; `items` are the places of the items in the sample, `missing` counts items whose answer (or expected answer) is no number."""
 
     expected: NDArray[np.float64]
     answered: NDArray[np.float64]
-    groups: list[str | None]
+    items: NDArray[np.int64]
     missing: int
 
     def told(self, value: Value) -> Value:
@@ -26,15 +26,16 @@ class Numbers:
 def numbers(sample: Sample) -> Numbers | None:
     """Reads the numbers of a sample; None for no items at all."""
     rows = [
-        (wanted, said, group)
-        for gold, answer, group in zip(sample.expected, sample.answers, sample.groups, strict=True)
+        (wanted, said, place)
+        for place, (gold, answer) in enumerate(zip(sample.expected, sample.answers, strict=True))
         if (wanted := _number(gold)) is not None and (said := _number(answer)) is not None
     ]
     if not sample.expected:
         return None
     expected = np.array([row[0] for row in rows], dtype=float)
     answered = np.array([row[1] for row in rows], dtype=float)
-    return Numbers(expected, answered, [row[2] for row in rows], len(sample.expected) - len(rows))
+    items = np.array([row[2] for row in rows], dtype=np.int64)
+    return Numbers(expected, answered, items, len(sample.expected) - len(rows))
 
 
 def _number(text: str | None) -> float | None:

@@ -10,11 +10,12 @@ from app.metrics._base import Sample
 
 @dataclass(frozen=True)
 class Probabilities:
-    """`p` is items × labels, each row summing to 1; `gold` the expected label's column (-1: no label)."""
+    """`p` is items × labels, each row summing to 1; `gold` the expected label's column (-1: no
+    label); `items` are the places of the items in the sample."""
 
     p: NDArray[np.float64]
     gold: NDArray[np.int64]
-    groups: list[str | None]
+    items: NDArray[np.int64]
 
     @property
     def expected(self) -> NDArray[np.float64]:
@@ -44,7 +45,7 @@ def probabilities(sample: Sample) -> Probabilities | None:
     kept = [i for i, use in zip(having, usable, strict=True) if use]
     place = {label: column for column, label in enumerate(labels)}
     gold = np.array([place.get(sample.expected[i], -1) for i in kept], dtype=np.int64)
-    return Probabilities(p[usable] / totals[usable, None], gold, [sample.groups[i] for i in kept])
+    return Probabilities(p[usable] / totals[usable, None], gold, np.array(kept, dtype=np.int64))
 
 
 def entropies(p: NDArray[np.float64]) -> NDArray[np.float64]:

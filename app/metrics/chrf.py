@@ -5,7 +5,9 @@ from collections import Counter
 import numpy as np
 
 from app.metrics._base import Metric, Sample, Value
-from app.metrics._intervals import Array, from_sums
+from app.metrics._intervals import from_sums
+from app.statistics import Sums
+from app.statistics.sums import Array
 
 LONGEST = 6
 BETA = 2.0
@@ -15,9 +17,15 @@ def compute(sample: Sample) -> Value | None:
     """Over all items together (counts are summed before the ratios); no answer is an empty text."""
     if not sample.expected:
         return None
+    return from_sums(per_item(sample), sample.groups, (0, 1))
+
+
+def per_item(sample: Sample) -> Sums:
+    """Each item's n-gram counts."""
     pairs = zip(sample.answers, sample.expected, strict=True)
     rows = np.array([counts(answer or "", gold) for answer, gold in pairs], dtype=float)
-    return from_sums(rows, chrf, sample.groups, (0, 1))
+    rows = rows.reshape(len(sample.answers), 3 * LONGEST)
+    return Sums(np.arange(len(rows)), rows, np.arange(len(rows)), chrf)
 
 
 def counts(answer: str, expected: str) -> list[int]:
@@ -57,5 +65,6 @@ METRIC = Metric(
     formula="5·P·R / (4·P + R), P and R the mean precision and recall of character n-grams, n = 1 to 6 (chrF2)",
     source="Popović M (2015), chrF, WMT 15:392-395; β = 2: Popović M (2016), WMT 16. Interval: BCa bootstrap.",
     compute=compute,
+    per_item=per_item,
     order=10,
 )

@@ -5,14 +5,25 @@ from dataclasses import replace
 import numpy as np
 
 from app.metrics._base import Metric, Sample, Value
-from app.metrics._intervals import Array, from_sums
+from app.metrics._intervals import from_sums
 from app.metrics._probabilities import probabilities
+from app.statistics import Sums
+from app.statistics.sums import Array
 
 BINS = 15
 
 
 def compute(sample: Sample) -> Value | None:
     """Over items with probabilities. detail["bins"]: of each filled bin its ends, n, mean confidence, accuracy."""
+    found = per_item(sample)
+    if found is None:
+        return None
+    value = from_sums(found, sample.groups, (0, 1))
+    return replace(value, detail={**value.detail, "bins": _bins(found.cells.sum(axis=0))})
+
+
+def per_item(sample: Sample) -> Sums | None:
+    """Confidence, right and count of each item in its bin; None without probabilities."""
     found = probabilities(sample)
     if found is None:
         return None
@@ -21,8 +32,7 @@ def compute(sample: Sample) -> Value | None:
     place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     inside = (place[:, None] == np.arange(BINS)).astype(float)
     rows = np.concatenate([inside * confidence[:, None], inside * right[:, None], inside], axis=1)
-    value = from_sums(rows, _ece, found.groups, (0, 1))
-    return replace(value, detail={**value.detail, "bins": _bins(rows.sum(axis=0))})
+    return Sums(found.items, rows, np.arange(len(rows)), _ece)
 
 
 def _ece(sums: Array) -> Array:
@@ -53,5 +63,6 @@ METRIC = Metric(
     formula="Σ over 15 equal bins of the top p: (items in bin / all) · |share right − mean top p|",
     source="Guo C et al. (2017), On calibration of modern neural networks, ICML. Interval: BCa bootstrap.",
     compute=compute,
+    per_item=per_item,
     order=15,
 )

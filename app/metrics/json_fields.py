@@ -9,6 +9,8 @@ import numpy as np
 from app.metrics._base import Metric, Sample, Value
 from app.metrics._intervals import mean
 from app.metrics._json import children, decode
+from app.statistics import Sums, mean_of
+from app.statistics.sums import Array
 
 Path = tuple[str, ...]
 MOST_FIELDS = 100
@@ -18,6 +20,19 @@ def compute(sample: Sample) -> Value | None:
     """An answer that is no JSON has no field right. detail["fields"]: {path: {right, n}}, the first 100."""
     if not sample.expected:
         return None
+    shares, fields = _shares(sample)
+    shown = {path: {"right": right, "n": n} for path, (right, n) in sorted(fields.items())[:MOST_FIELDS]}
+    value = mean(shares, sample.groups, (0, 1))
+    return replace(value, detail={**value.detail, "fields": shown})
+
+
+def per_item(sample: Sample) -> Sums:
+    """Each item's share of right fields."""
+    return mean_of(_shares(sample)[0], np.arange(len(sample.expected)))
+
+
+def _shares(sample: Sample) -> tuple[Array, dict[str, list[int]]]:
+    """(the share of each item, {path: [right, all]})."""
     fields: dict[str, list[int]] = {}
     shares = []
     for gold, answer in zip(sample.expected, sample.answers, strict=True):
@@ -27,9 +42,7 @@ def compute(sample: Sample) -> Value | None:
         for path, hit in hits.items():
             counts = fields.setdefault(".".join(path), [0, 0])
             counts[0], counts[1] = counts[0] + hit, counts[1] + 1
-    shown = {path: {"right": right, "n": n} for path, (right, n) in sorted(fields.items())[:MOST_FIELDS]}
-    value = mean(np.array(shares), sample.groups, (0, 1))
-    return replace(value, detail={**value.detail, "fields": shown})
+    return np.array(shares), fields
 
 
 def _fields(text: str | None) -> dict[Path, tuple[str, Any]]:
@@ -58,5 +71,6 @@ METRIC = Metric(
     formula="mean over items of expected values that stand in the answer under the same keys / expected values",
     source="Slot accuracy: Wu CS et al. (2019), TRADE, ACL. Interval: BCa bootstrap.",
     compute=compute,
+    per_item=per_item,
     order=10,
 )

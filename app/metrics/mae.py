@@ -3,8 +3,9 @@
 import numpy as np
 
 from app.metrics._base import Metric, Sample, Value
-from app.metrics._intervals import mean
-from app.metrics._numbers import numbers
+from app.metrics._intervals import from_sums
+from app.metrics._numbers import Numbers, numbers
+from app.statistics import Sums, mean_of
 
 
 def compute(sample: Sample) -> Value | None:
@@ -14,7 +15,17 @@ def compute(sample: Sample) -> Value | None:
         return None
     if not len(found.expected):
         return found.told(Value(None))
-    return found.told(mean(np.abs(found.answered - found.expected), found.groups, (0, np.inf)))
+    return found.told(from_sums(_errors(found), sample.groups, (0, np.inf)))
+
+
+def _errors(found: Numbers) -> Sums:
+    return mean_of(np.abs(found.answered - found.expected), found.items)
+
+
+def per_item(sample: Sample) -> Sums | None:
+    """Each item's error; None without items."""
+    found = numbers(sample)
+    return None if found is None else _errors(found)
 
 
 METRIC = Metric(
@@ -26,5 +37,6 @@ METRIC = Metric(
     formula="mean of |answered − expected| over items whose answer is a number",
     source="Willmott CJ, Matsuura K (2005), Climate Research 30:79-82. Interval: BCa bootstrap.",
     compute=compute,
+    per_item=per_item,
     order=10,
 )

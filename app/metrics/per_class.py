@@ -4,7 +4,7 @@ from typing import Any
 
 from app.metrics._base import Metric, Sample, Value
 from app.metrics._classes import classes, matrix
-from app.metrics._intervals import wilson
+from app.statistics import wilson
 
 
 def compute(sample: Sample) -> Value | None:

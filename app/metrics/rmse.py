@@ -1,10 +1,14 @@
 """Root mean squared error of numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from app.metrics._base import Metric, Sample, Value
 from app.metrics._intervals import from_sums
-from app.metrics._numbers import numbers
+from app.metrics._numbers import Numbers, numbers
+from app.statistics import Sums, mean_of
+from app.statistics.sums import ratio
 
 
 def compute(sample: Sample) -> Value | None:
@@ -14,10 +18,18 @@ def compute(sample: Sample) -> Value | None:
         return None
     if not len(found.expected):
         return found.told(Value(None))
-    rows = np.column_stack([(found.answered - found.expected) ** 2, np.ones(len(found.expected))])
-    return found.told(
-        from_sums(rows, lambda sums: np.sqrt(sums[:, 0] / sums[:, 1]), found.groups, (0, np.inf))
-    )
+    return found.told(from_sums(_squares(found), sample.groups, (0, np.inf)))
+
+
+def _squares(found: Numbers) -> Sums:
+    squares = mean_of((found.answered - found.expected) ** 2, found.items)
+    return replace(squares, statistic=lambda sums: np.sqrt(ratio(sums)))
+
+
+def per_item(sample: Sample) -> Sums | None:
+    """Each item's squared error; None without items."""
+    found = numbers(sample)
+    return None if found is None else _squares(found)
 
 
 METRIC = Metric(
@@ -29,5 +41,6 @@ METRIC = Metric(
     formula="√ of the mean of (answered − expected)² over items whose answer is a number",
     source="Willmott CJ, Matsuura K (2005), Climate Research 30:79-82. Interval: BCa bootstrap.",
     compute=compute,
+    per_item=per_item,
     order=11,
 )

@@ -116,11 +116,12 @@ def _joint(sides: Sequence[Sums], n: int) -> tuple[Numbers, Numbers] | None:
     return first, counts
 
 
-def weights(counts: Numbers, resamples: int, seed: int) -> Iterator[Array]:
-    """How often each row was drawn, in chunks (resamples × rows) that sum to `resamples`."""
+def weights(counts: Numbers, resamples: int, seed: int, items: int = 0) -> Iterator[Array]:
+    """How often each row was drawn, in chunks (resamples × rows) that together are `resamples` long; `items`: how
+    many numbers a caller makes of each resample, when they are more than rows."""
     random = np.random.default_rng(seed)
     rows, units = len(counts), int(counts.sum())
-    size = max(1, CHUNK // max(1, rows))
+    size = max(1, CHUNK // max(1, rows, items))
     while resamples > 0:
         size = min(size, resamples)
         if rows < units:

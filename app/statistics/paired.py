@@ -50,15 +50,12 @@ def ranked_bootstrap(
     15.3 and 16.4; one is added to both counts)."""
     value = float(np.mean([side.value for side in a]) - np.mean([side.value for side in b]))
     found: list[Array] = []
-    size = max(1, CHUNK // max(1, len(drawn.unit)))
-    random = np.random.SeedSequence(SEED).spawn(-(-resamples // size))
+    counts = np.ones(drawn.count, dtype=np.int64)
     with np.errstate(all="ignore"):
-        for start, seed in zip(range(0, resamples, size), random, strict=True):
-            count = np.ones(drawn.count, dtype=np.int64)
-            for chunk in weights(count, min(size, resamples - start), int(seed.generate_state(1)[0])):
-                by_item = np.ascontiguousarray(chunk.T[drawn.unit])
-                each = [side.statistic(side.data, by_item) for side in (*a, *b)]
-                found.append(_difference(np.column_stack(each), len(a)))
+        for chunk in weights(counts, resamples, SEED, len(drawn.unit)):
+            by_item = np.ascontiguousarray(chunk.T)[drawn.unit]
+            each = [side.statistic(side.data, by_item) for side in (*a, *b)]
+            found.append(_difference(np.column_stack(each), len(a)))
     values = np.concatenate(found)
     values = values[np.isfinite(values)]
     if not np.isfinite(value) or len(values) < 100 or np.ptp(values) <= TINY:

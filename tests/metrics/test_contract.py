@@ -5,6 +5,7 @@ import math
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from app.metrics import Metric, Sample, Value, for_task
@@ -62,6 +63,18 @@ def test_the_value_lies_in_its_interval_and_its_range(metric: Metric, sample: Sa
         if metric.format == "percent":
             assert value.low >= 0
             assert value.high <= 1
+
+
+@each_case
+def test_what_items_add_makes_the_value(metric: Metric, sample: Sample) -> None:
+    if metric.format == "table":
+        assert metric.per_item is None
+        return
+    side, n = metric.per_item(sample), len(sample.expected)
+    assert math.isclose(side.value, metric.compute(sample).value, rel_tol=1e-9)
+    half = [place for place in range(n) if place % 2]
+    some = metric.compute(sample.only(half))
+    assert math.isclose(side.only(np.array(half)).value, some.value, rel_tol=1e-9)
 
 
 @each_case

@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from app.metrics._intervals import LARGE, from_sums, mean, rate, units, wilson
+from app.metrics._intervals import LARGE, from_sums, mean, rate
+from app.statistics import Sums, grouping, wilson
 
 
 # Newcombe RG (1998), Statistics in Medicine 17:857-872, Table I, method 3.
@@ -80,19 +81,23 @@ def test_groups_that_do_not_matter_leave_a_rate_as_it_is() -> None:
 
 
 def test_few_groups_are_not_drawn() -> None:
-    unit, count = units(["a"] * 50 + ["b"] * 50)
-    assert count == 100
-    assert list(unit) == list(range(100))
+    drawn = grouping(["a"] * 50 + ["b"] * 50)
+    assert drawn.count == 100
+    assert not drawn.whole_groups
+    assert list(drawn.unit) == list(range(100))
 
 
 def test_items_without_a_group_stand_for_themselves() -> None:
-    unit, count = units([f"g{i // 2}" for i in range(60)] + [None, None])
-    assert count == 32
-    assert unit[60] != unit[61]
+    drawn = grouping([f"g{i // 2}" for i in range(60)] + [None, None])
+    assert drawn.count == 32
+    assert drawn.unit[60] != drawn.unit[61]
 
 
 def test_a_statistic_that_is_undefined_on_some_resamples_uses_the_others() -> None:
     rows = np.array([[1.0, 1.0]] * 3 + [[0.0, 0.0]] * 3)
-    found = from_sums(rows, lambda sums: np.where(sums[:, 1] > 2, sums[:, 0] / 6, np.nan), [None] * 6, (0, 1))
+    side = Sums(
+        np.arange(6), rows, np.arange(6), lambda sums: np.where(sums[:, 1] > 2, sums[:, 0] / 6, np.nan)
+    )
+    found = from_sums(side, [None] * 6, (0, 1))
     assert found.value == pytest.approx(0.5)
     assert found.low >= 0.5
