@@ -143,7 +143,9 @@ def fetch(repo: str, commit: str, file: str) -> Path:
 
 def _api(token: str) -> Any:
     from huggingface_hub import HfApi
+    from huggingface_hub.utils import disable_progress_bars
 
+    disable_progress_bars()
     return HfApi(endpoint=settings().hf_endpoint or None, token=token or None)
 
 
