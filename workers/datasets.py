@@ -1,4 +1,4 @@
-"""The task that checks an uploaded file."""
+"""The task that fetches a file from the Hub where it lies there, and checks it like an upload."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from sqlmodel import Session
 from app.datasets.check import Report
 from app.datasets.check_file import check_dataset, refuse_dataset
 from app.datasets.flaws import Flaw
+from app.datasets.from_hub import fetch_dataset
 from app.db import session_scope
 from app.queue import CHECK_DATASET
 from app.tables import Dataset, DatasetState
@@ -46,4 +47,9 @@ def check(dataset_id: int) -> None:
                 "The file may be damaged, or the machine may be short of memory.",
             )
             return
-        guarded(lambda: check_dataset(dataset, save), refuse, "checking a dataset")
+
+        def fetch_and_check() -> None:
+            fetch_dataset(dataset, save)
+            check_dataset(dataset, save)
+
+        guarded(fetch_and_check, refuse, "checking a dataset")

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
+from app.datasets.from_hub import add_from_hub
 from app.datasets.make_split import SplitRequest
 from app.datasets.queries import (
     DatasetView,
@@ -74,6 +75,14 @@ class SplitAsked(BaseModel):
     validation_groups: list[str] = []
 
 
+class HubAsked(BaseModel):
+    """A data set repository of the Hugging Face Hub; `file` only where it holds several that do not belong together."""
+
+    repo: str = Field(max_length=200)
+    revision: str = Field("main", max_length=200)
+    file: str | None = Field(None, max_length=500)
+
+
 @router.get("/datasets")
 def get_datasets(session: Database, actor: Acting, before: int | None = None) -> dict[str, Any]:
     """The newest datasets, 50 at most; `before` an id gives older ones."""
@@ -94,6 +103,14 @@ def post_dataset(upload: Uploading, session: Database, actor: Acting) -> dict[st
         mapping=read_mapping(upload.text("mapping")),
         task=upload.text("task"),
     )
+    return dataset_json(dataset_view(session, actor, dataset.id or 0))
+
+
+@router.post("/datasets/from-hub", status_code=202)
+def post_from_hub(asked: HubAsked, session: Database, actor: Acting) -> dict[str, Any]:
+    """Fetches a data set from a Hugging Face repository and checks it, in the background; its `origin` then
+    names the commit."""
+    dataset = add_from_hub(session, actor, asked.repo, asked.revision, asked.file or "")
     return dataset_json(dataset_view(session, actor, dataset.id or 0))
 
 

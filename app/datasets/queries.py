@@ -147,7 +147,7 @@ def list_datasets(session: Session, actor: Actor, before: int | None = None) -> 
             problem_count=row.problem_count,
             warning_count=len(row.warnings),
             created_at=row.created_at,
-            sample=bool(row.origin),
+            sample=bool(row.origin) and not row.source,
         )
         for row in session.exec(query)
     ]

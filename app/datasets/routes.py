@@ -9,9 +9,10 @@ from sqlmodel import Session
 from app.datasets import page as drawing
 from app.datasets.columns import FIELDS
 from app.datasets.forms import SplitForm, read_split_form, split_request
+from app.datasets.from_hub import add_from_hub
 from app.datasets.queries import dataset_view, items_page, list_samples, stored_file
 from app.datasets.service import add_sample, correct_task, make_split, map_dataset, upload_dataset
-from app.errors import TunebookError
+from app.errors import Invalid, TunebookError
 from app.lab.actor import Actor
 from app.web.forms import Posted, text
 from app.web.pages import fragment, page, see
@@ -33,7 +34,33 @@ def list_page(request: Request, session: Database, actor: Acting, before: int | 
         samples=list_samples(),
         older=f"/datasets?before={last}" if last else "",
         newer="/datasets" if before else "",
+        hub_error=None,
+        hub_tried={},
     )
+
+
+@router.post("/datasets/from-hub")
+def from_hub(request: Request, session: Database, actor: Acting, form: Posted) -> Response:
+    """Takes a data set from a Hugging Face repository; its page follows the fetching."""
+    tried = {name: text(form, name) for name in ("repo", "revision", "file")}
+    try:
+        dataset = add_from_hub(session, actor, **tried)
+    except Invalid as error:
+        session.rollback()
+        rows, last = drawing.list_page(session, actor, None)
+        return page(
+            request,
+            "datasets/list.html",
+            "Datasets",
+            status=422,
+            rows=rows,
+            samples=list_samples(),
+            older=f"/datasets?before={last}" if last else "",
+            newer="",
+            hub_error=error,
+            hub_tried=tried,
+        )
+    return see(f"/datasets/{dataset.id}")
 
 
 @router.post("/datasets")
