@@ -189,3 +189,10 @@ def model_label(model_id: str) -> str:
     if model_id in STARTERS:
         return STARTERS[model_id][0]
     return name.rstrip("/").rpartition("/")[2] if group == "hf" else name
+
+
+def model_group(model_id: str) -> str:
+    """The group a model stands in, also when it cannot be launched any more; predictions made elsewhere are
+    "Imported"."""
+    prefix = model_id.partition("/")[0]
+    return {"baseline": "Baselines", "imported": "Imported"}.get(prefix, "Local")

@@ -9,6 +9,10 @@ from fastapi.responses import StreamingResponse
 from app.comparisons.export import wide_csv
 from app.comparisons.queries import Comparison, compare
 from app.comparisons.run_ids import parse_runs
+from app.comparisons.items import Answer, ComparedItem
+from app.comparisons.lab_api import router as lab_router
+from app.comparisons.paired_api import router as paired_router
+from app.comparisons.pair import Pair
 from app.evaluations.downloads import csv_response
 from app.evaluations.views import scores_json
 from app.web.session import Acting, Database
@@ -16,6 +20,8 @@ from app.web.session import Acting, Database
 router = APIRouter()
 
 
+router.include_router(lab_router)
+router.include_router(paired_router)
 @router.get("/comparisons")
 def get_comparison(
     runs: str,

@@ -8,6 +8,11 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from app.comparisons.export import wide_csv
 from app.comparisons.page import comparison_page
 from app.comparisons.queries import compare
+from app.comparisons.item_cells import whole_item
+from app.comparisons.items import compared_items
+from app.comparisons.figure_routes import router as figure_router
+from app.comparisons.lab_routes import router as lab_router
+from app.comparisons.paired_routes import router as paired_router
 from app.comparisons.run_ids import parse_runs
 from app.evaluations.downloads import csv_response
 from app.web.pages import page
@@ -17,6 +22,9 @@ router = APIRouter()
 Runs = Annotated[list[str], Query()]
 
 
+router.include_router(figure_router)
+router.include_router(lab_router)
+router.include_router(paired_router)
 @router.get("/compare")
 def compare_page(
     request: Request,
