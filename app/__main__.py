@@ -128,31 +128,43 @@ def upload(file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet.")])
 
 @tunebook.command()
 def launch(
-    dataset: Annotated[int, typer.Argument(help="The dataset's number.")],
-    model: Annotated[list[str], typer.Option(help="A model's id, for example baseline/majority; repeat it.")],
+    what: Annotated[str, typer.Argument(help="The dataset's number, or a file experiment.yaml.")],
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model's id, for example baseline/majority; repeat it.")
+    ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds, comma separated.")] = "1",
     split: Annotated[str | None, typer.Option(help="Name of the split; default: the first.")] = None,
     name: Annotated[str, typer.Option(help="Name of the experiment.")] = "",
+    upload: Annotated[
+        Path | None, typer.Option(help="With a file: the data to upload if no dataset here has its hash.")
+    ] = None,
     wait: Annotated[bool, typer.Option(help="Wait until all runs are over.")] = False,
 ) -> None:
-    """Launch an experiment: every model with every seed."""
+    """Launch an experiment: every model with every seed, or again what a file experiment.yaml names."""
     from app import client
 
+    with client.api() as api:
+        if what.isdecimal():
+            body = _launch_body(int(what), model or [], seeds, split, name)
+            experiment = client.ask(api, "POST", "/experiments", json=body)
+        else:
+            experiment = client.launch_file(api, Path(what), upload)
+        typer.echo(f"experiment {experiment['id']}: {len(experiment['runs'])} runs")
+        if wait:
+            _watch(client, api, experiment["id"], wait)
+
+
+def _launch_body(dataset: int, models: list[str], seeds: str, split: str | None, name: str) -> dict[str, Any]:
     numbers = seeds.split(",")
     if not all(number.strip().isdecimal() for number in numbers):
         raise typer.BadParameter("seeds are whole numbers, for example 1,2", param_hint="--seeds")
-    body: dict[str, Any] = {
+    return {
         "dataset_id": dataset,
-        "models": [{"model": each} for each in model],
+        "models": [{"model": each} for each in models],
         "seeds": [int(number) for number in numbers],
         "name": name,
         "split": split,
     }
-    with client.api() as api:
-        experiment = client.ask(api, "POST", "/experiments", json=body)
-        typer.echo(f"experiment {experiment['id']}: {len(experiment['runs'])} runs")
-        if wait:
-            _watch(client, api, experiment["id"], wait)
 
 
 @tunebook.command()

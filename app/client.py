@@ -15,6 +15,7 @@ from app.lab.actor import first_actor
 from app.lab.sign_in import end_session, make_token
 from app.tables import DatasetState, RunState, TokenKind
 from app.up import address
+from app.yaml_text import read_yaml
 
 POLL_SECONDS = 1.0
 FINAL = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
@@ -58,6 +59,28 @@ def upload(client: httpx.Client, path: Path) -> dict[str, Any]:
         time.sleep(POLL_SECONDS)
         dataset = ask(client, "GET", f"/datasets/{dataset['id']}")
     return dict(dataset)
+
+
+def launch_file(client: httpx.Client, path: Path, data: Path | None) -> dict[str, Any]:
+    """Launches an experiment's YAML file. `data` is uploaded when no dataset has the hash that the file names;
+    left out, the file's own `dataset: {path: ...}` (beside it) is taken."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} cannot be read: {error}.", "Give a file that Tunebook wrote.") from error
+    options: dict[str, Any] = {"content": text, "headers": {"content-type": "application/yaml"}}
+    answer = client.post("/experiments", **options)
+    named = (read_yaml(text) or {}).get("dataset") or {}
+    if data is None and named.get("path"):
+        data = path.parent / str(named["path"])
+    if answer.status_code == 404 and data is not None:
+        dataset = upload(client, data)
+        if dataset["state"] != DatasetState.READY:
+            raise Invalid(f"{data} was refused.", f"See dataset {dataset['id']} for what is wrong with it.")
+        answer = client.post("/experiments", **options)
+    if not answer.is_success:
+        raise _refused(answer)
+    return dict(answer.json())
 
 
 def watch(client: httpx.Client, experiment_id: int, wait: bool) -> Iterator[dict[str, Any]]:

@@ -3,31 +3,58 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Response, UploadFile
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
+from sqlmodel import Session
 
 from app.datasets.queries import find_split
+from app.errors import Invalid
 from app.evaluations.views import scores_json
+from app.experiments.experiment_file import dataset_by_hash, experiment_yaml, settled_row, split_by_hash
 from app.experiments.imports import import_predictions
-from app.experiments.plan import GridRow, Plan
+from app.experiments.plan import Plan
 from app.experiments.queries import ExperimentView, experiment_view, list_experiments
-from app.experiments.service import LaunchRequest, launch_experiment, plan_experiment
+from app.experiments.service import LaunchRequest, data_of, launch_experiment, plan_experiment
+from app.lab.actor import Actor
+from app.tables import Split
 from app.web.session import Acting, Database
+from app.web.yaml_body import YamlBody
 
-router = APIRouter()
+router = APIRouter(route_class=YamlBody)
 
 
 class ModelAsked(BaseModel):
-    """One model of the grid; hyperparameters that are left out are chosen for the data."""
+    """One model of the grid; hyperparameters that are left out are chosen for the data. With `asked`, only those
+    named there count as chosen by a person, as a file of an experiment has it."""
 
     model: str
     hyperparameters: dict[str, Any] = {}
+    asked: list[str] | None = None
+
+
+class DatasetNamed(BaseModel):
+    """A dataset by the SHA-256 of its file."""
+
+    sha256: str = Field(min_length=64, max_length=64)
+    name: str = ""
+
+
+class SplitNamed(BaseModel):
+    """A split by its hash; drawn anew from kind and parameters where it is not there."""
+
+    sha256: str = Field(min_length=64, max_length=64)
+    name: str = Field("", max_length=100)
+    kind: str = ""
+    parameters: dict[str, Any] = {}
 
 
 class ExperimentAsked(BaseModel):
-    """A launch. `split` is a split's id or name; left out: the dataset's first."""
+    """A launch. `split` is a split's id, name or hash; left out: the dataset's first. The same may come as YAML
+    (content type application/yaml), with `dataset` by hash in place of `dataset_id`."""
 
-    dataset_id: int
-    split: int | str | None = None
+    dataset_id: int | None = None
+    dataset: DatasetNamed | None = None
+    split: int | str | SplitNamed | None = None
     name: str = Field("", max_length=200)
     models: list[ModelAsked]
     seeds: list[int] = [1]
@@ -46,12 +73,13 @@ def post_experiment(
     asked: ExperimentAsked, response: Response, session: Database, actor: Acting
 ) -> dict[str, Any]:
     """Launches, or with `dry_run` only says what would be launched."""
-    split = find_split(session, actor, asked.dataset_id, asked.split)
+    chosen = _split(session, actor, asked)
+    dataset, split = data_of(session, actor, chosen.dataset_id, chosen.id or 0)
     request = LaunchRequest(
-        asked.dataset_id,
-        split.id or 0,
+        chosen.dataset_id,
+        chosen.id or 0,
         asked.name,
-        [GridRow(row.model, row.hyperparameters) for row in asked.models],
+        [settled_row(row.model, row.hyperparameters, row.asked, dataset, split) for row in asked.models],
         asked.seeds,
     )
     if asked.launch_key:
@@ -61,6 +89,30 @@ def post_experiment(
         return plan_json(plan_experiment(session, actor, request))
     experiment = launch_experiment(session, actor, request)
     return experiment_json(experiment_view(session, actor, experiment.id or 0))
+
+
+def _split(session: Session, actor: Actor, asked: ExperimentAsked) -> Split:
+    if asked.dataset_id is None and asked.dataset is None:
+        raise Invalid(
+            "No dataset is named.",
+            "Give `dataset_id`, or `dataset` with its sha256.",
+            {"dataset_id": "needed"},
+        )
+    dataset_id = asked.dataset_id
+    if asked.dataset is not None and dataset_id is None:
+        dataset_id = dataset_by_hash(session, actor, asked.dataset.sha256, asked.dataset.name).id
+    if isinstance(asked.split, SplitNamed):
+        named = asked.split
+        return split_by_hash(
+            session, actor, dataset_id or 0, named.sha256, named.kind, named.name, named.parameters
+        )
+    return find_split(session, actor, dataset_id or 0, asked.split)
+
+
+@router.get("/experiments/{experiment_id}/experiment.yaml", response_class=PlainTextResponse)
+def get_experiment_yaml(experiment_id: int, session: Database, actor: Acting) -> PlainTextResponse:
+    """The experiment as one file; posted to /experiments as application/yaml it is launched again."""
+    return PlainTextResponse(experiment_yaml(session, actor, experiment_id), media_type="application/yaml")
 
 
 @router.get("/experiments/{experiment_id}")

@@ -9,6 +9,7 @@ from sqlmodel import Session
 from app.errors import TunebookError
 from app.evaluations.columns import leaderboard_table
 from app.experiments.clone import form_of_run
+from app.experiments.experiment_file import experiment_yaml
 from app.experiments.forms import LaunchForm, read_launch_form
 from app.experiments.imports import import_predictions
 from app.experiments.launch_page import launch_page
@@ -83,6 +84,14 @@ def experiment_page(
     view = experiment_view(session, actor, experiment_id, subset)
     table = leaderboard_table(view.rows, view.dataset.task)
     return page(request, "experiments/page.html", view.name, view=view, table=table, import_error=None)
+
+
+@router.get("/experiments/{experiment_id}/experiment.yaml")
+def experiment_file(experiment_id: int, session: Database, actor: Acting) -> Response:
+    """The experiment as one file that `tunebook launch` takes."""
+    headers = {"content-disposition": f'attachment; filename="experiment-{experiment_id}.yaml"'}
+    text = experiment_yaml(session, actor, experiment_id)
+    return Response(text, headers=headers, media_type="application/yaml")
 
 
 @router.get("/experiments/{experiment_id}/leaderboard")
