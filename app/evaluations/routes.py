@@ -9,6 +9,7 @@ from app.evaluations.downloads import predictions_csv
 from app.evaluations.rules_form import read_rules_form
 from app.evaluations.run_page import run_page
 from app.evaluations.service import rescore_run
+from app.export_formats import download_links
 from app.web.forms import Posted
 from app.web.pages import fragment, page, see
 from app.web.session import Acting, Database
@@ -18,6 +19,7 @@ ROWS = {
     name: getattr(run_rows, name)
     for name in ("status_facts", "ledger_rows", "file_rows", "snapshot_rows", "alias_lines")
 }
+ROWS["download_links"] = download_links
 
 
 @router.get("/runs/{run_id}")

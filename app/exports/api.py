@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter
 
-from app.exports import share_api
+from app.exports import paper_api, share_api
 
 router = APIRouter()
 router.include_router(share_api.router)
+router.include_router(paper_api.router)

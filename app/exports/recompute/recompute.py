@@ -23,13 +23,18 @@ COUNTS = ("both", "only_a", "only_b", "neither")
 
 
 def main() -> int:
-    """0 when every number agrees, else 1."""
+    """0 when every number agrees, 1 when one does not, 2 when something to compute with is missing."""
     stored = json.loads((HERE.parent / "scores.json").read_text(encoding="utf-8"))
     labels = stored["labels"]
     items = {run["key"]: load(HERE.parent / run["predictions"], labels) for run in stored["runs"]}
     checks = [*_readings(stored, items), *_scores(stored, items), *_pairs(stored, items)]
     if "--bootstrap" in sys.argv[1:]:
-        checks += _intervals(stored, items)
+        try:
+            from bootstrap import intervals
+        except ImportError as error:
+            sys.stderr.write(f"{error}. pip install -r recompute/requirements.txt, then run this again.\n")
+            return 2
+        checks += _intervals(stored, items, intervals)
     return report(checks)
 
 
@@ -119,11 +124,7 @@ def _pairs(stored: dict[str, Any], items: dict[str, list[Item]]) -> Iterator[Che
         yield f"{pair['a']} - {pair['b']}", "p corrected by Holm", pair["p_holm"], p
 
 
-def _intervals(stored: dict[str, Any], items: dict[str, list[Item]]) -> Iterator[Check]:
-    try:
-        from bootstrap import intervals
-    except ImportError as error:
-        raise SystemExit(f"{error}. Install what requirements.txt names, then run this again.") from error
+def _intervals(stored: dict[str, Any], items: dict[str, list[Item]], intervals: Any) -> Iterator[Check]:
     for run in stored["runs"]:
         for name, (low, high) in intervals(items[run["key"]], stored["task"], stored["labels"]).items():
             if name in run["scores"]:

@@ -1,0 +1,99 @@
+"""A paper's files as downloads: tables in every format, texts, the bundle. Called by pages and the API."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO
+
+from fastapi.responses import Response, StreamingResponse
+from sqlmodel import Session
+
+from app.errors import Invalid, NotFound
+from app.export_formats import Rows, formats
+from app.exports.answer_rows import score_rows, stacked_rows, wide_rows
+from app.exports.bibtex import bibtex
+from app.exports.latex import label_of, latex_table
+from app.exports.markdown import markdown_table
+from app.exports.methods import methods
+from app.exports.paper_bundle import write_bundle
+from app.exports.state import PaperState, read_state
+from app.lab.actor import Actor
+
+PIECE = 1024 * 1024
+TABLES: dict[str, Callable[[Session, Actor, PaperState], Rows]] = {
+    "predictions": stacked_rows,
+    "wide": wide_rows,
+    "scores": lambda _session, _actor, state: score_rows(state),
+}
+TEXTS: dict[str, tuple[Callable[[PaperState], str], str]] = {
+    "scores.tex": (latex_table, "application/x-tex; charset=utf-8"),
+    "scores.md": (markdown_table, "text/markdown; charset=utf-8"),
+    "methods.txt": (methods, "text/plain; charset=utf-8"),
+    "references.bib": (bibtex, "application/x-bibtex; charset=utf-8"),
+}
+
+
+def table_file(session: Session, actor: Actor, run_ids: Sequence[int], what: str, format: str) -> Response:
+    """One of TABLES in one of the formats; raises Invalid for any other name."""
+    kind = formats().get(format)
+    if what not in TABLES:
+        raise Invalid(
+            f"There is no table {what[:50]!r}.", f"Choose one of {', '.join(TABLES)}.", {"what": "unknown"}
+        )
+    if kind is None:
+        names = ", ".join(formats())
+        raise Invalid(
+            f"There is no format {format[:50]!r}.", f"Choose one of {names}.", {"format": "unknown"}
+        )
+    state = read_state(session, actor, run_ids)
+    name = f"{label_of(state)}-{what}{'-raw' if kind.name == 'csv-raw' else ''}.{kind.extension}"
+    rows = TABLES[what](session, actor, state)
+    return _sent(lambda file: kind.write(rows, file), name, kind.media_type)
+
+
+def text_file(session: Session, actor: Actor, run_ids: Sequence[int], name: str) -> Response:
+    """One of TEXTS; raises NotFound for any other name."""
+    if name not in TEXTS:
+        raise NotFound(f"There is no file {name[:50]!r}.", f"There are: {', '.join(TEXTS)}.")
+    write, media_type = TEXTS[name]
+    state = read_state(session, actor, run_ids)
+    headers = {"content-disposition": f'attachment; filename="{label_of(state)}-{name}"'}
+    return Response(write(state), headers=headers, media_type=media_type)
+
+
+def texts(session: Session, actor: Actor, run_ids: Sequence[int]) -> dict[str, Any]:
+    """Every text by its name."""
+    state = read_state(session, actor, run_ids)
+    return {name: write(state) for name, (write, _) in TEXTS.items()}
+
+
+def bundle_file(
+    session: Session, actor: Actor, run_ids: Sequence[int], *, inputs: bool, data: bool
+) -> Response:
+    """The paper bundle."""
+    state = read_state(session, actor, run_ids)
+
+    def write(file: BinaryIO) -> None:
+        write_bundle(session, actor, state, file, inputs=inputs, data=data)
+
+    return _sent(write, f"{label_of(state)}-paper-bundle.zip", "application/zip")
+
+
+def _sent(write: Callable[[BinaryIO], None], name: str, media_type: str) -> Response:
+    """Written to disk first, so that an error is still an answer and memory stays flat, then sent."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  closed when its last piece is sent
+    try:
+        write(file)
+    except BaseException:
+        file.close()
+        raise
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    headers = {"content-disposition": f'attachment; filename="{name}"', "content-length": str(size)}
+    return StreamingResponse(_pieces(file), headers=headers, media_type=media_type)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(PIECE):
+            yield piece

@@ -1,0 +1,127 @@
+"""The paper bundle: its one command computes every number again; what is tampered with is found."""
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlmodel import Session
+
+from app.lab.actor import Actor
+from tests.exports.paper import API, GOLDS, TEST_ITEMS, three_runs
+
+
+def unpacked(client: TestClient, runs: list[int], folder: Path, query: str = "") -> Path:
+    """The bundle of these runs, extracted."""
+    answer = client.get(f"{API}/comparisons/bundle.zip?runs={','.join(map(str, runs))}{query}")
+    assert answer.status_code == 200, answer.text
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def recompute(folder: Path, *arguments: str, bare: bool = True) -> subprocess.CompletedProcess[str]:
+    """Runs the bundle's command; bare: a Python without any package."""
+    options = ["-I", "-S"] if bare else ["-I"]
+    command = [sys.executable, *options, str(folder / "recompute.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.laptop
+@pytest.mark.parametrize("task", sorted(GOLDS))
+def test_the_one_command_computes_every_number_again(
+    session: Session, actor: Actor, client: TestClient, tmp_path: Path, task: str
+) -> None:
+    folder = unpacked(client, three_runs(session, actor, client, task), tmp_path / "bundle")
+    done = recompute(folder)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert "numbers agree, 0 do not." in done.stdout
+    stored = json.loads((folder / "scores.json").read_text())
+    for run in stored["runs"]:
+        for name, score in run["scores"].items():
+            if score["format"] != "table" and score["value"] is not None:
+                assert f"{run['key']}" in done.stdout
+                assert f"  {name} " in done.stdout, f"{name} was not computed again"
+
+
+@pytest.mark.laptop
+@pytest.mark.parametrize("task", sorted(GOLDS))
+def test_bootstrap_intervals_are_repeated(
+    session: Session, actor: Actor, client: TestClient, tmp_path: Path, task: str
+) -> None:
+    folder = unpacked(client, three_runs(session, actor, client, task), tmp_path / "bundle")
+    without = recompute(folder, "--bootstrap")
+    assert (without.returncode, without.stdout) == (2, "")
+    assert "recompute/requirements.txt" in without.stderr
+    done = recompute(folder, "--bootstrap", bare=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert "bootstrap" in done.stdout
+
+
+@pytest.mark.laptop
+def test_a_changed_answer_a_changed_score_and_a_changed_p_are_found(
+    session: Session, actor: Actor, client: TestClient, tmp_path: Path
+) -> None:
+    runs = three_runs(session, actor, client)
+    folder = unpacked(client, runs, tmp_path / "answer")
+    path = next((folder / "predictions").glob("*good*.jsonl"))
+    path.write_text(path.read_text().replace('"answer_read":"acid"', '"answer_read":"base"', 1))
+    done = recompute(folder)
+    assert done.returncode == 1
+    assert "DISAGREES" in done.stdout
+    for place, (kind, name) in enumerate((("runs", "value"), ("pairs", "p"), ("pairs", "p_holm"))):
+        folder = unpacked(client, runs, tmp_path / str(place))
+        stored = json.loads((folder / "scores.json").read_text())
+        changed = stored["runs"][0]["scores"]["accuracy"] if kind == "runs" else stored["pairs"][0]
+        changed[name] += 1e-6
+        (folder / "scores.json").write_text(json.dumps(stored))
+        done = recompute(folder)
+        assert done.returncode == 1, name
+        assert done.stdout.count("DISAGREES") == 1
+
+
+def test_the_sums_fit_and_nothing_tells_of_the_machine(
+    session: Session, actor: Actor, client: TestClient, tmp_path: Path, home: Path
+) -> None:
+    folder = unpacked(client, three_runs(session, actor, client), tmp_path / "bundle", "&data=true")
+    for line in (folder / "SHA256SUMS").read_text().splitlines():
+        sha, name = line.split("  ")
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha
+    everything = b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+    assert str(home).encode() not in everything
+    assert b"launch_key" not in everything
+    assert (folder / "data" / "dataset.jsonl").stat().st_size == json.loads(
+        (folder / "data" / "hash.json").read_text()
+    )["size_bytes"]
+
+
+def test_texts_stay_at_home_unless_they_are_asked_for(
+    session: Session, actor: Actor, client: TestClient, tmp_path: Path
+) -> None:
+    runs = three_runs(session, actor, client)
+    without = unpacked(client, runs, tmp_path / "without", "&inputs=false")
+    everything = b"".join(path.read_bytes() for path in without.rglob("*") if path.is_file())
+    assert b"sample 2:" not in everything
+    assert recompute(without).returncode == 0
+    page = (unpacked(client, runs, tmp_path / "with") / "page" / "items-001.html").read_text()
+    assert "sample 2: =SUM(A1) &amp; &lt;b&gt;" in page
+    assert page.count("<tr>") == TEST_ITEMS + 1
+
+
+def test_the_static_page_needs_no_server_and_no_script(
+    session: Session, actor: Actor, client: TestClient, tmp_path: Path
+) -> None:
+    folder = unpacked(client, three_runs(session, actor, client), tmp_path / "bundle") / "page"
+    text = (folder / "index.html").read_text()
+    assert "<script" not in text
+    assert "http" not in (folder / "style.css").read_text().replace("http://www.w3.org", "")
+    assert "url(" not in (folder / "style.css").read_text()
+    assert 'src="/' not in text
+    assert 'href="/' not in text
+    assert "is ahead by" in text
+    assert (folder / "items-001.html").is_file()
