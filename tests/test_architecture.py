@@ -8,7 +8,7 @@ from tests.source import OURS, imports, layer, module_name, report, within
 
 NOUNS = ("lab", "settings", "datasets", "catalog", "runs", "evaluations", "experiments", "comparisons")
 NOUNS += ("exports", "door", "home")
-KINDS = ("providers", "trainers", "compute", "baselines", "metrics", "export_formats")
+KINDS = ("providers", "trainers", "compute", "baselines", "metrics", "figures", "export_formats")
 # The command, the application and what `tunebook` is made of; these may import everything but workers.
 ENTRIES = ("__main__", "main", "up", "serve", "client", "doctor")
 FOUNDATION = {

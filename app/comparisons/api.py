@@ -6,34 +6,62 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
+from app.comparisons.choice import read_choice
+from app.comparisons.configurations import Configurations, configurations
 from app.comparisons.export import wide_csv
-from app.comparisons.queries import Comparison, compare
-from app.comparisons.run_ids import parse_runs
 from app.comparisons.items import Answer, ComparedItem
 from app.comparisons.lab_api import router as lab_router
-from app.comparisons.paired_api import router as paired_router
 from app.comparisons.pair import Pair
+from app.comparisons.paired_api import router as paired_router
+from app.comparisons.queries import Comparison, compare
+from app.comparisons.run_ids import parse_runs
 from app.evaluations.downloads import csv_response
 from app.evaluations.views import scores_json
 from app.web.session import Acting, Database
 
 router = APIRouter()
-
-
 router.include_router(lab_router)
 router.include_router(paired_router)
+
+
 @router.get("/comparisons")
 def get_comparison(
     runs: str,
     session: Database,
     actor: Acting,
-    a: int | None = None,
-    b: int | None = None,
+    a: str = "",
+    b: str = "",
+    without: str = "",
+    subset: str = "all",
     show: str = "all",
-    after: int = -1,
+    label: str = "",
+    group: str = "",
+    min_tokens: str = "",
+    max_tokens: str = "",
+    leaked: str = "",
+    q: str = "",
+    settings: str = "differences",
+    after: str = "",
+    before: str = "",
 ) -> dict[str, Any]:
-    """Runs (`1,2,3`) side by side: scores, the pair a and b with its test, and 25 items from `after` on."""
-    return comparison_json(compare(session, actor, parse_runs([runs]), a=a, b=b, show=show, after=after))
+    """Runs (`1,2,3`) side by side: scores, the pair a and b with its test, and 25 items from `after` on.
+
+    `show` is one of all, disagree, all_wrong, only_a, only_b, both, neither, regression, error; `subset` "unseen"
+    gives the scores on items that do not stand in train; the other filters narrow the items. The majority and the
+    best baseline of the experiment stay in unless `without` names their runs.
+    """
+    values = {
+        name: value
+        for name, value in {
+            "a": a, "b": b, "subset": subset, "show": show, "label": label, "group": group,
+            "min_tokens": min_tokens, "max_tokens": max_tokens, "leaked": leaked, "q": q,
+            "settings": settings, "after": after, "before": before,
+        }.items()
+        if value
+    }  # fmt: skip
+    choice = read_choice([runs], [without], values)
+    found = compare(session, actor, choice)
+    return comparison_json(found, configurations(session, found.chosen.picked, choice.settings))
 
 
 @router.get("/comparisons.csv")
@@ -43,45 +71,67 @@ def get_wide_csv(runs: str, session: Database, actor: Acting, raw: bool = False)
     return csv_response(wide_csv(session, actor, ids, raw), f"comparison-{'-'.join(map(str, ids[:10]))}.csv")
 
 
-def comparison_json(view: Comparison) -> dict[str, Any]:
-    """A comparison as the API gives it."""
-    pair = None
-    if view.pair:
-        pair = {
-            **{name: value for name, value in asdict(view.pair).items() if name not in ("a", "b")},
-            "a": view.pair.a.run_id,
-            "b": view.pair.b.run_id,
-        }
+def comparison_json(view: Comparison, side_by_side: Configurations) -> dict[str, Any]:
+    """A comparison as the API gives it; `answers` are in the order of `answered_by`."""
     return {
-        "dataset_id": view.dataset.id,
+        "dataset_id": view.chosen.dataset.id,
+        "split_id": view.chosen.split.id,
         "shared_items": view.shared,
+        "subset": view.choice.subset,
         "runs": [
-            {"id": row.run_id, "model": row.model, "seed": row.seed, "scores": scores_json(row)}
-            for row in view.rows
-        ],
-        "pair": pair,
-        "show": view.show,
-        "matching": view.matching,
-        "next_after": view.next_after,
-        "items": [
             {
-                "item": compared.item.item_id,
-                "line": compared.item.line,
-                "group": compared.item.group,
-                "input": compared.item.input,
-                "expected": compared.item.answer,
-                "answers": [
-                    None
-                    if answer is None
-                    else {
-                        "answer": answer.given,
-                        "answer_read": answer.read,
-                        "correct": answer.correct,
-                        "p": dict(answer.probabilities) or None,
-                    }
-                    for answer in compared.answers
-                ],
+                "id": row.run_id,
+                "model": row.model,
+                "seed": row.seed,
+                "kept": row.run_id in view.chosen.kept,
+                "scores": scores_json(row),
+                "unseen_items": row.unseen,
+                "latency_ms": row.latency_ms,
+                "tokens": row.tokens,
+                "seconds": row.seconds,
+                "cost_microdollars": row.microdollars,
             }
-            for compared in view.items
+            for row in view.chosen.rows
         ],
+        "pair": view.pair and _pair(view.pair),
+        "settings": [
+            {"part": one.part, "name": one.name, "values": one.values, "differs": one.differs}
+            for one in side_by_side.settings
+        ],
+        "show": view.choice.show,
+        "matching": view.matching,
+        "next_after": view.below if view.below >= 0 else None,
+        "previous_before": view.above if view.above >= 0 else None,
+        "answered_by": [row.run_id for row in view.columns],
+        "items": [_item(compared) for compared in view.items],
+    }
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    values = {name: value for name, value in asdict(pair).items() if name not in ("a", "b")}
+    return {**values, "a": pair.a.run_id, "b": pair.b.run_id}
+
+
+def _item(compared: ComparedItem) -> dict[str, Any]:
+    item = compared.item
+    return {
+        "item": item.item_id,
+        "number": item.number,
+        "line": item.line,
+        "group": item.group,
+        "input": item.input,
+        "expected": item.answer,
+        "answers": [_answer(answer) for answer in compared.answers],
+    }
+
+
+def _answer(answer: Answer | None) -> dict[str, Any] | None:
+    if answer is None:
+        return None
+    return {
+        "answer": answer.given,
+        "answer_read": answer.read,
+        "correct": answer.correct,
+        "p": dict(answer.probabilities) or None,
+        "error": answer.error,
     }

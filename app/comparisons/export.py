@@ -6,7 +6,8 @@ from typing import Any
 from sqlmodel import Session, select
 
 from app.cells import guarded
-from app.comparisons.queries import ComparedItem, compared_items, compared_runs
+from app.comparisons.items import ComparedItem, compared_items
+from app.comparisons.queries import compared_runs
 from app.db import new_session
 from app.evaluations.leaderboard import LeaderboardRow
 from app.evaluations.table import csv_text

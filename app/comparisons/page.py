@@ -1,15 +1,21 @@
-"""The compare page as it is drawn: links of the filters, words of the pair panel, bars of the items."""
+"""The compare page as it is drawn: the links of its filters, the words of the pair, the cells of the items."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl
 
-from app.comparisons.queries import FILTERS, Answer, ComparedItem, Comparison, Pair
+from app.comparisons.board import Board, board
+from app.comparisons.choice import OF_A_PAIR, SHOWS, Choice
+from app.comparisons.item_cells import ItemRow, item_row
+from app.comparisons.pair import Pair
+from app.comparisons.queries import Comparison
 from app.comparisons.sentence import p_text, points
-from app.evaluations.columns import LeaderboardTable, leaderboard_table
+from app.datasets.leaks import ceiling_of, ceiling_sentence
 from app.evaluations.leaderboard import LeaderboardRow
-from app.evaluations.run_page import probability_bar
 from app.format import count, percent, plural
-from app.shapes import Segment
+
+Links = list[tuple[str, str, bool, str | None]]
+MOST_GROUPS = 300
 
 
 @dataclass(frozen=True)
@@ -25,92 +31,120 @@ class FlipCell:
 
 
 @dataclass(frozen=True)
-class AnswerCell:
-    """One run's answer for one item."""
-
-    text: str
-    correct: bool | None
-    bar: tuple[Segment, ...]
-    said: str
-
-
-@dataclass(frozen=True)
-class ItemRow:
-    """One item with its answers."""
-
-    line: int
-    item_id: str
-    input: str
-    expected: str
-    group: str | None
-    cells: tuple[AnswerCell, ...]
-
-
-@dataclass(frozen=True)
 class ComparisonPage:
-    """Everything templates/comparisons/page.html shows."""
+    """Everything templates/comparisons/page.html shows but the settings and the plots."""
 
+    choice: Choice
+    query: str
+    # The choice as fields of a form; the runs are one of them.
+    hidden: list[tuple[str, str]]
     title: str
     lede: str
-    table: LeaderboardTable
-    runs: list[LeaderboardRow]
+    ceiling: str
+    board: Board
+    subsets: Links
+    columns: list[LeaderboardRow]
+    candidates: list[LeaderboardRow]
     pair: Pair | None
     flips: dict[str, FlipCell]
     numbers: list[tuple[str, str]]
-    filters: list[tuple[str, str, bool, str | None]]
+    shows: Links
+    labels: list[str]
+    groups: list[str]
+    has_leaks: bool
     rows: list[ItemRow]
     shown: str
-    next: str
-    first: str
+    clear: str
+    older: str
+    newer: str
     csv: str
     experiment_id: int
 
 
-def comparison_page(view: Comparison, after: int) -> ComparisonPage:
+def comparison_page(view: Comparison) -> ComparisonPage:
     """Lays a comparison out."""
-    run_ids = ",".join(str(row.run_id) for row in view.rows)
-
-    def href(show: str, after: int | None = None) -> str:
-        pairs: dict[str, object] = {"runs": run_ids}
-        if view.pair:
-            pairs |= {"a": view.pair.a.run_id, "b": view.pair.b.run_id}
-        pairs["show"] = show
-        if after is not None:
-            pairs["after"] = after
-        return "/compare?" + urlencode(pairs, safe=",") + "#items"
-
-    table = leaderboard_table(view.rows, view.dataset.task)
-    counts = {row.items for row in view.rows}
-    lede = f"{table.caption}."
-    if counts != {view.shared}:
-        lede += f" The runs share {view.shared:,} items; pairs are compared on the items that both answered."
+    choice, chosen = view.choice, view.chosen
+    rows = chosen.rows
+    kept = {
+        run_id: address(choice, "leaderboard", without=(*choice.without, run_id)) for run_id in chosen.kept
+    }
+    made = board(rows, chosen.dataset.task, kept)
+    leaks = chosen.split.facts.get("leaks") or {}
     return ComparisonPage(
-        title=f"{plural(len(view.rows), 'run')}, {view.shared:,} shared test items",
-        lede=lede,
-        table=table,
-        runs=view.rows,
+        choice=choice,
+        query=choice.query(),
+        hidden=parse_qsl(choice.query()),
+        title=f"{plural(len(chosen.picked), 'run')}, {plural(view.shared, 'shared test item')}",
+        lede=_lede(view, made),
+        ceiling=ceiling_sentence(ceiling_of(chosen.dataset, chosen.split)),
+        board=made,
+        subsets=_subsets(choice, rows),
+        columns=view.columns,
+        candidates=chosen.rows,
         pair=view.pair,
-        flips=_flips(view, href),
+        flips=_flips(view),
         numbers=_numbers(view.pair),
-        filters=[
-            (label, href(name), name == view.show, None)
-            for name, label in FILTERS.items()
-            if name in ("all", "disagree", "all_wrong") or view.pair
+        shows=[
+            (label, address(choice, "items", show=name), name == choice.show, None)
+            for name, label in SHOWS.items()
+            if view.pair or name not in OF_A_PAIR
         ],
-        rows=[_item(row) for row in view.items],
+        labels=chosen.dataset.labels,
+        groups=chosen.split.groups[:MOST_GROUPS],
+        has_leaks=bool(leaks.get("exact")),
+        rows=[item_row(choice, chosen.dataset.task, row) for row in view.items],
         shown=f"{view.matching:,} of {view.shared:,} items",
-        next=href(view.show, view.next_after) if view.next_after is not None else "",
-        first=href(view.show) if after >= 0 else "",
-        csv=f"/compare.csv?runs={run_ids}",
-        experiment_id=view.rows[0].experiment_id,
+        clear="/compare?"
+        + Choice(choice.runs, choice.without, choice.a, choice.b, choice.subset).query()
+        + "#items"
+        if choice.narrows
+        else "",
+        older=address(choice, "items", after=view.below) if view.below >= 0 else "",
+        newer=address(choice, "items", before=view.above) if view.above >= 0 else "",
+        csv=f"/compare.csv?runs={','.join(map(str, choice.runs))}",
+        experiment_id=rows[0].experiment_id,
     )
 
 
-def _flips(view: Comparison, href) -> dict[str, FlipCell]:  # type: ignore[no-untyped-def]
-    if view.pair is None:
+def address(choice: Choice, part: str, **changes: object) -> str:
+    """The page with a changed choice, at one of its parts."""
+    return f"/compare?{choice.query(**changes)}#{part}"
+
+
+def _lede(view: Comparison, made: Board) -> str:
+    lede = f"{made.table.caption}."
+    if {row.items for row in view.columns} != {view.shared}:
+        lede += f" The runs share {plural(view.shared, 'item')}; a pair is compared on the items that both answered."
+    if view.choice.subset == "unseen":
+        lede += (
+            " Scores are those on items whose prompt does not stand in train; the pair and the items are all."
+        )
+    return lede
+
+
+def _subsets(choice: Choice, rows: Sequence[LeaderboardRow]) -> Links:
+    """The switch between all items and those not in train; empty where nothing leaks."""
+    unseen = {row.unseen for row in rows if row.unseen is not None}
+    if not unseen:
+        return []
+    items = max(row.items for row in rows)
+    return [
+        (f"all {items:,} items", address(choice, "leaderboard", subset="all"), choice.subset == "all", None),
+        (
+            f"{max(unseen):,} not seen in train",
+            address(choice, "leaderboard", subset="unseen"),
+            choice.subset == "unseen",
+            None,
+        ),
+    ]
+
+
+def _flips(view: Comparison) -> dict[str, FlipCell]:
+    pair, choice = view.pair, view.choice
+    if pair is None:
         return {}
     return {
-        name: FlipCell(count(getattr(view.pair, name)), href(name), view.show == name)
+        name: FlipCell(count(getattr(pair, name)), address(choice, "items", show=name), choice.show == name)
         for name in ("both", "only_a", "only_b", "neither")
     }
 
@@ -119,31 +153,8 @@ def _numbers(pair: Pair | None) -> list[tuple[str, str]]:
     if pair is None or not pair.items:
         return []
     return [
-        (
-            "Difference, points",
-            f"{points(pair.difference)} ({points(pair.low)} to {points(pair.high)})",
-        ),
+        ("Difference, points", f"{points(pair.difference)} ({points(pair.low)} to {points(pair.high)})"),
         ("Exact McNemar test", p_text(pair.p)),
         ("Items that both answered", count(pair.items)),
         ("Smallest difference this set shows, points", f"about {percent(pair.smallest, 0)}"),
     ]
-
-
-def _item(row: ComparedItem) -> ItemRow:
-    item = row.item
-    return ItemRow(
-        item.line,
-        item.item_id,
-        item.input,
-        item.answer,
-        item.group,
-        tuple(_cell(answer, item.answer) for answer in row.answers),
-    )
-
-
-def _cell(answer: Answer | None, expected: str) -> AnswerCell:
-    if answer is None:
-        return AnswerCell("not answered", None, (), "")
-    bar, said = probability_bar(answer.probabilities, expected, answer.read)
-    text = answer.read if answer.read is not None else answer.given or "no answer"
-    return AnswerCell(text[:300], answer.correct, bar, said)

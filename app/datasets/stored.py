@@ -55,6 +55,10 @@ class RowReader:
         self.descriptor, self.kind = descriptor, FORMATS[row_format]
         self.decoder = msgspec.json.Decoder(self.kind.row)
 
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of the file as they are; fewer at its end."""
+        return os.pread(self.descriptor, length, offset)
+
     def chat(self, offset: int, length: int) -> tuple[list[Message], Tools]:
         """The row's chat, as it was when it was checked."""
         row = self.decoder.decode(os.pread(self.descriptor, length, offset))

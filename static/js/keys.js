@@ -2,7 +2,7 @@
 const typing = (element) => element.closest("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
 
 function rows() {
-  return [...document.querySelectorAll("[data-rows] > tr, [data-rows] > li")].filter((row) => row.offsetParent);
+  return [...document.querySelectorAll("[data-rows] > tr:not(.opened), [data-rows] > li")].filter((row) => row.offsetParent);
 }
 
 function move(step) {

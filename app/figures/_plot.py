@@ -1,0 +1,127 @@
+"""What figures share: panels with scales, axes, legends, whiskers. Pure arithmetic."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.figures._base import SMALL, TEXT, WIDTH, Bar, FigureRun, Line, Mark, Shape, Text
+from app.shapes import marker_shape, nice_ticks
+
+# How wide a letter is on average, of its size.
+LETTER = 0.53
+GAP = 14.0
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A rectangle with a scale on each side; y grows upwards as people read it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    low: float = 0.0
+    high: float = 1.0
+    bottom: float = 0.0
+    top: float = 1.0
+
+    def px(self, value: float) -> float:
+        """Where a value of the horizontal scale lies."""
+        return (
+            self.x + (min(max(value, self.low), self.high) - self.low) / (self.high - self.low) * self.width
+        )
+
+    def py(self, value: float) -> float:
+        """Where a value of the vertical scale lies."""
+        share = (min(max(value, self.bottom), self.top) - self.bottom) / (self.top - self.bottom)
+        return self.y + self.height - share * self.height
+
+
+def width_of(text: str, size: float = TEXT) -> float:
+    """About how wide a text is."""
+    return len(text) * LETTER * size
+
+
+def cut(text: str, width: float, size: float = TEXT) -> str:
+    """The text, shortened to a width."""
+    most = max(int(width / (LETTER * size)), 3)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def colour_of(run: FigureRun) -> str:
+    """The name of a run's colour."""
+    return f"m{run.colour}"
+
+
+def legend(runs: Sequence[FigureRun], y: float) -> tuple[list[Shape], float]:
+    """Marks with names in lines from `y` on; gives the shapes and the height they take."""
+    shapes: list[Shape] = []
+    x, line = 0.0, y
+    for run in runs:
+        name = cut(run.name, 220)
+        wide = 12 + width_of(name) + GAP
+        if x and x + wide > WIDTH:
+            x, line = 0.0, line + 13
+        shapes.append(Mark(x + 4, line + 5, marker_shape(run.colour), colour_of(run)))
+        shapes.append(Text(x + 12, line + 8, name))
+        x += wide
+    return shapes, line - y + 18
+
+
+def percent_ticks(panel: Panel, vertical: bool = False) -> list[Shape]:
+    """Grid lines and labels for a scale of shares, in per cent."""
+    low, high = (panel.bottom, panel.top) if vertical else (panel.low, panel.high)
+    return [
+        shape
+        for value in nice_ticks(100 * low, 100 * high)
+        for shape in _tick(panel, value / 100, f"{value:g}", vertical)
+    ]
+
+
+def number_ticks(panel: Panel, vertical: bool = False, most: int = 6) -> list[Shape]:
+    """The same for plain numbers."""
+    low, high = (panel.bottom, panel.top) if vertical else (panel.low, panel.high)
+    return [
+        shape
+        for value in nice_ticks(low, high, most)
+        for shape in _tick(panel, value, f"{value:,.6g}".replace("-", "−"), vertical)
+    ]
+
+
+def _tick(panel: Panel, value: float, label: str, vertical: bool) -> list[Shape]:
+    if vertical:
+        y = panel.py(value)
+        return [
+            Line(((panel.x, y), (panel.x + panel.width, y)), "rule", 0.6),
+            Text(panel.x - 5, y + 2.5, label, "end", "ink-3", SMALL),
+        ]
+    x = panel.px(value)
+    return [
+        Line(((x, panel.y), (x, panel.y + panel.height)), "rule", 0.6),
+        Text(x, panel.y + panel.height + 10, label, "middle", "ink-3", SMALL),
+    ]
+
+
+def whisker(
+    panel: Panel, y: float, run: FigureRun, value: float, low: float | None, high: float | None, title: str
+) -> list[Shape]:
+    """A point with its interval on a horizontal scale."""
+    shapes: list[Shape] = []
+    if low is not None and high is not None:
+        left, right, colour = panel.px(low), panel.px(high), colour_of(run)
+        shapes.append(Line(((left, y), (right, y)), colour, 1.1))
+        shapes += [Line(((x, y - 2.2), (x, y + 2.2)), colour, 1.1) for x in (left, right)]
+    shapes.append(Mark(panel.px(value), y, marker_shape(run.colour), colour_of(run), title=title))
+    return shapes
+
+
+def grid(
+    count: int, columns: int, top: float, height: float, gap: float = 34.0
+) -> list[tuple[float, float, float]]:
+    """(x, y, width) of small panels in rows."""
+    wide = (WIDTH - gap * (columns - 1)) / columns
+    return [(i % columns * (wide + gap), top + i // columns * height, wide) for i in range(count)]
+
+
+def frame(panel: Panel) -> Bar:
+    """A quiet ground, so that an empty panel is seen."""
+    return Bar(panel.x, panel.y, panel.width, panel.height, "rule", 0.25)
