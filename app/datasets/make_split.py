@@ -76,7 +76,7 @@ def draw_split(
         group_of=drawn.group_of,
         remarks=drawn.remarks,
         facts={
-            "labels": _balance(dataset.labels, known.codes, parts),
+            "labels": balance(dataset.labels, known.codes, parts),
             "leaks": find_leaks(known.twins, parts),
             "ceiling": _ceiling(known, parts),
         },
@@ -160,7 +160,7 @@ def twins(session: Session, dataset: Dataset) -> tuple[Any, Any, Any, Any]:
     return found["number"], found["first"], found["key"], found["line"]
 
 
-def _balance(labels: list[str], codes: Any, parts: Any) -> dict[str, dict[str, int]]:
+def balance(labels: list[str], codes: Any, parts: Any) -> dict[str, dict[str, int]]:
     """{part: {label: items}}; empty without labels."""
     if codes is None:
         return {}

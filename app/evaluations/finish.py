@@ -7,11 +7,14 @@ from pathlib import Path
 import msgspec
 from sqlmodel import Session, select
 
+from app.datasets.items import PART_NAMES
 from app.errors import Invalid
 from app.evaluations.answers import default_rules
+from app.evaluations.pool import pool_folds
 from app.evaluations.service import NewPrediction, score_evaluation, store_evaluation
 from app.runs import outputs
 from app.runs.lifecycle import move
+from app.runs.prepare import predicted_parts
 from app.storage import run_folder
 from app.tables import Dataset, Evaluation, Run, RunState, Split
 
@@ -36,18 +39,21 @@ def finish_run(run: Run, save: Save) -> None:
     folder = run_folder(run.id or 0)
     with save() as session:
         split, dataset = session.get_one(Split, run.split_id), session.get_one(Dataset, run.dataset_id)
-        numbers = [number for number, part in enumerate(split.parts) if part == 2]
-        evaluation = session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).first()
-        if evaluation is None:
-            lines = complete_lines(folder / "out" / "predictions.jsonl", numbers)
+        stored = session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).first()
+        for part in predicted_parts(session, run) if stored is None else ():
+            code = PART_NAMES.index(part)
+            numbers = [number for number, own in enumerate(split.parts) if own == code]
+            name = "predictions.jsonl" if part == "test" else f"predictions-{part}.jsonl"
+            lines = complete_lines(folder / "out" / name, numbers, part)
             decoding = outputs.read_json(folder, "resolved.json").get("decoding") or {"temperature": 0}
             predictions = (_new(line, dataset.labels) for line in lines)
-            evaluation = store_evaluation(session, run, dataset.labels, predictions, decoding)
+            evaluation = store_evaluation(session, run, dataset.labels, predictions, decoding, part=part)
             score_evaluation(session, evaluation, run, default_rules(dataset.task))
         move(session, run, RunState.DONE, progress=1.0)
+        pool_folds(session, run)
 
 
-def complete_lines(path: Path, numbers: list[int]) -> list[Line]:
+def complete_lines(path: Path, numbers: list[int], part: str = "test") -> list[Line]:
     """The predictions in the order of `numbers`, each item exactly once.
 
     Raises Invalid that says which items are missing.
@@ -58,7 +64,7 @@ def complete_lines(path: Path, numbers: list[int]) -> list[Line]:
     missing = [number for number in numbers if number not in found]
     if missing:
         raise Invalid(
-            f"{len(missing)} of {len(numbers)} test items have no prediction (the first is item {missing[0] + 1}).",
+            f"{len(missing)} of {len(numbers)} {part} items have no prediction (the first is item {missing[0] + 1}).",
             "Retry the run; if it happens again, the log says why the model did not answer.",
         )
     return [found[number] for number in numbers]

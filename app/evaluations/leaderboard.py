@@ -1,15 +1,17 @@
 """Runs with their newest scores, as rows of a table. Shown by experiments and comparisons."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from app.catalog.models import model_label
+from app.evaluations.looks import note_look
 from app.lab.actor import Actor, owned
 from app.metrics import for_task
+from app.runs.lock import locked_runs, not_locked
 from app.tables import ACTIVE, Dataset, Evaluation, Run, RunState, Score, Scoring
 
 # The score a table is sorted by, per task.
@@ -66,11 +68,21 @@ class LeaderboardRow:
     tokens: int | None = None
     # How many of the items do not stand in train too; None when none does, or before the run is scored.
     unseen: int | None = None
+    # What sets the run apart from others of its model; the fold it was tested on; whether it pools folds.
+    variant: str = ""
+    fold: int | None = None
+    pooled: bool = False
+    # The part that the scores are of; `locked`: the test part's are hidden until a person unlocks them.
+    part: str = "test"
+    locked: bool = False
+    validation: ScoreView | None = None
 
     @property
     def name(self) -> str:
-        """The model with its seed, as it is called in sentences."""
-        return self.label if self.seed is None else f"{self.label}, seed {self.seed}"
+        """The model with what sets it apart and its seed, as it is called in sentences."""
+        fold = "" if self.fold is None else f"fold {self.fold}"
+        seed = "" if self.seed is None else f"seed {self.seed}"
+        return ", ".join(part for part in (self.label, self.variant, fold, seed) if part)
 
 
 def leaderboard(
@@ -85,23 +97,50 @@ def leaderboard(
     if not runs:
         return []
     task = session.get_one(Dataset, runs[0].dataset_id).task
-    newest = newest_scorings(session, [run.id for run in runs])
-    scores, unseen = _scores(session, {scoring for _, scoring, _ in newest.values()}, task, subset)
+    ids = [run.id or 0 for run in runs]
+    newest, validated = newest_scorings(session, ids), _validated(session, ids)
+    scorings = {scoring for found in (newest, validated) for _, scoring, _ in found.values()}
+    scores, unseen = _scores(session, scorings, task, subset)
+    hidden = locked_runs(session, ids)
     colours = model_colours(session, {run.experiment_id for run in runs})
     used = _used(session, [evaluation for evaluation, _, _ in newest.values()])
-    rows = [_row(run, newest.get(run.id or 0), scores, unseen, colours, task, used) for run in runs]
+    rows = [
+        _with_validation(
+            _row(run, newest.get(run.id or 0), scores, unseen, colours, task, used),
+            validated.get(run.id or 0),
+            scores,
+            task,
+            run.id in hidden,
+        )
+        for run in runs
+    ]
     return sorted(rows, key=_order)
 
 
 def newest_scorings(session: Session, run_ids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
-    """{run id: (evaluation id, newest scoring id, number of items)} of the test evaluations."""
-    rows = session.exec(
-        select(Evaluation.run_id, Evaluation.id, func.max(Scoring.id), Evaluation.items)
+    """{run id: (evaluation id, newest scoring id, number of items)} of the test evaluations that are not locked.
+
+    Asking counts as a look at the test set, see looks.py.
+    """
+    # What is locked is not given, whoever asks.
+    rows = _newest(session, run_ids, [Evaluation.part == "test", not_locked()])
+    note_look(session, {experiment_id for *_, experiment_id in rows})
+    return {run: (evaluation, scoring, items) for run, evaluation, scoring, items, _ in rows}
+
+
+def _validated(session: Session, run_ids: Sequence[int]) -> dict[int, tuple[int, int, int]]:
+    rows = _newest(session, run_ids, [Evaluation.part == "validation"])
+    return {run: (evaluation, scoring, items) for run, evaluation, scoring, items, _ in rows}
+
+
+def _newest(session: Session, run_ids: Sequence[int], where: Sequence[Any]) -> Sequence[Any]:
+    return session.exec(
+        select(Evaluation.run_id, Evaluation.id, func.max(Scoring.id), Evaluation.items, Run.experiment_id)
         .join(Scoring, col(Scoring.evaluation_id) == Evaluation.id)
-        .where(col(Evaluation.run_id).in_(run_ids))
-        .group_by(col(Evaluation.run_id), col(Evaluation.id), col(Evaluation.items))
-    )
-    return {run: (evaluation or 0, scoring or 0, items) for run, evaluation, scoring, items in rows}
+        .join(Run, col(Run.id) == Evaluation.run_id)
+        .where(col(Evaluation.run_id).in_(run_ids), *where)
+        .group_by(col(Evaluation.run_id), col(Evaluation.id), col(Evaluation.items), col(Run.experiment_id))
+    ).all()
 
 
 def _used(session: Session, evaluation_ids: list[int]) -> dict[int, tuple[float | None, int | None]]:
@@ -175,6 +214,9 @@ def _row(
     views = scores[newest[1]] if newest else {}
     latency, tokens = used.get(newest[0], (None, None)) if newest else (None, None)
     seconds = (run.ended_at - run.started_at).total_seconds() if run.ended_at and run.started_at else None
+    if run.pooled:
+        # The folds' own times: between them others may have run.
+        seconds = run.snapshot.get("seconds")
     return LeaderboardRow(
         run_id=run.id or 0,
         experiment_id=run.experiment_id,
@@ -198,6 +240,30 @@ def _row(
         latency_ms=latency,
         tokens=tokens,
         unseen=unseen.get(newest[1]) if newest else None,
+        variant=run.variant,
+        fold=run.fold,
+        pooled=run.pooled,
+    )
+
+
+def _with_validation(
+    row: LeaderboardRow,
+    validated: tuple[int, int, int] | None,
+    scores: dict[int, dict[str, ScoreView]],
+    task: str,
+    hidden: bool,
+) -> LeaderboardRow:
+    """The row with its validation scores; while the test set is locked they stand in the place of the test's.
+
+    No scoring or evaluation is named then, so that nothing can be read through the row.
+    """
+    views = scores[validated[1]] if validated else {}
+    best = views.get(PRIMARY.get(task, "exact_match"))
+    if not hidden:
+        return replace(row, validation=best)
+    items = validated[2] if validated else 0
+    return replace(
+        row, scores=views, primary=best, validation=best, items=items, part="validation", locked=True
     )
 
 

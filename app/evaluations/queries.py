@@ -8,9 +8,11 @@ from sqlmodel import Session, col, select
 from app.datasets.stored import StoredItem, items_by_number
 from app.errors import NotFound
 from app.evaluations.answers import Rules
+from app.evaluations.looks import note_look
 from app.evaluations.service import newest_scoring
 from app.evaluations.table import PredictionRow
 from app.lab.actor import Actor, find
+from app.runs.lock import check_unlocked
 from app.tables import Dataset, Evaluation, Prediction, Reading, Run, Scoring, Split
 
 BATCH = 1_000
@@ -29,14 +31,19 @@ class ScoredRun:
 
 
 def scored_run(session: Session, actor: Actor, run_id: int) -> ScoredRun:
-    """The run with its newest scoring; raises NotFound while there is none."""
+    """The run with its newest scoring of the test part.
+
+    Raises NotFound while there is none, Forbidden while the experiment's test set is locked.
+    """
     run = find(session, actor, Run, run_id)
+    check_unlocked(session, [run_id])
     found = newest_scoring(session, run.id)
     if found is None:
         raise NotFound(
             f"Run {run_id} has no predictions yet: it is {run.state}.", "They are there when the run is done."
         )
     evaluation, scoring = found
+    note_look(session, [run.experiment_id])
     return ScoredRun(
         run,
         session.get_one(Dataset, run.dataset_id),

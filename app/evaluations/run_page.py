@@ -5,10 +5,10 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from app.errors import NotFound
+from app.errors import Forbidden, NotFound
 from app.evaluations.answers import Rules, describe
 from app.evaluations.columns import written
-from app.evaluations.leaderboard import ScoreView, leaderboard
+from app.evaluations.leaderboard import LeaderboardRow, ScoreView, leaderboard
 from app.evaluations.queries import prediction_rows, scored_run
 from app.evaluations.table import PredictionRow
 from app.lab.actor import Actor
@@ -84,33 +84,39 @@ class RunPage:
     predictions: list[PredictionLine]
     show: str
     older: str
+    # Why test scores are not shown; and the scores on validation, where the run predicted it.
+    locked: str = ""
+    validation: tuple[MetricLine, ...] = ()
 
 
 def run_page(session: Session, actor: Actor, run_id: int, show: str = "all", after: int = -1) -> RunPage:
     """The page of one run; predictions start behind item number `after`, all or only wrong ones."""
     run = run_view(session, actor, run_id)
     now = readings(curves(session, actor, run_id))
+    row = leaderboard(session, actor, [col(Run.id) == run_id])[0]
+    # A locked run's row has all its validation scores, others the one they are ranked by.
+    on_validation = [*row.scores.values()] if row.locked else [row.validation] if row.validation else []
+    validation = tuple(_metric(score, None) for score in on_validation if score.value is not None)
     try:
         scored = scored_run(session, actor, run_id)
     except NotFound:
-        return RunPage(run, now, None, [], show, "")
-    view = _scores(
-        session, actor, run_id, scored.rules, scored.evaluation.id or 0, scored.evaluation.matched_by
-    )
+        return RunPage(run, now, None, [], show, "", validation=validation)
+    except Forbidden as hidden:
+        return RunPage(run, now, None, [], show, "", f"{hidden.message} {hidden.hint}", validation)
+    view = _scores(session, actor, row, scored.rules, scored.evaluation.id or 0, scored.evaluation.matched_by)
     labels = scored.evaluation.labels
     rows = list(prediction_rows(session, scored, after=after, limit=PAGE + 1, wrong_only=show == "wrong"))
     lines = [_line(row, labels) for row in rows[:PAGE]]
     older = (
         f"/runs/{run_id}?show={show}&after={rows[PAGE - 1].number}#predictions" if len(rows) > PAGE else ""
     )
-    return RunPage(run, now, view, lines, show, older)
+    return RunPage(run, now, view, lines, show, older, validation=validation)
 
 
 def _scores(
-    session: Session, actor: Actor, run_id: int, rules: Rules, evaluation_id: int, matched_by: str
+    session: Session, actor: Actor, row: LeaderboardRow, rules: Rules, evaluation_id: int, matched_by: str
 ) -> ScoresView:
-    row = leaderboard(session, actor, [col(Run.id) == run_id])[0]
-    unseen = leaderboard(session, actor, [col(Run.id) == run_id], "unseen")[0] if row.unseen else None
+    unseen = leaderboard(session, actor, [col(Run.id) == row.run_id], "unseen")[0] if row.unseen else None
     scorings = len(session.exec(select(Scoring.id).where(Scoring.evaluation_id == evaluation_id)).all())
     matrix = row.scores.get("confusion")
     detail = matrix.detail if matrix else {}

@@ -9,11 +9,13 @@ from sqlmodel import Session, col, select
 
 from app.datasets.leaks import leaked_numbers
 from app.datasets.stored import StoredItem, part_items
+from app.errors import NotFound
 from app.evaluations.answers import Rules, is_correct, read_answers, read_expected
 from app.evaluations.outcomes import pack
 from app.evaluations.score import score
 from app.lab.actor import Actor, find
 from app.metrics import Sample
+from app.runs.lock import check_unlocked
 from app.tables import Dataset, Evaluation, Prediction, Reading, Run, Score, Scoring, Split
 
 BATCH = 5_000
@@ -38,13 +40,14 @@ def store_evaluation(
     predictions: Iterable[NewPrediction],
     decoding: dict[str, object],
     matched_by: str = "",
+    part: str = "test",
 ) -> Evaluation:
-    """Writes the evaluation of the test part with all its predictions."""
+    """Writes the evaluation of one part with all its predictions."""
     evaluation = Evaluation(
         run_id=run.id or 0,
         project_id=run.project_id,
         maker_id=run.maker_id,
-        part="test",
+        part=part,
         labels=labels,
         decoding=decoding,
         matched_by=matched_by,
@@ -71,7 +74,9 @@ def score_evaluation(session: Session, evaluation: Evaluation, run: Run, rules: 
         row.number: row
         for row in session.exec(select(Prediction).where(Prediction.evaluation_id == evaluation.id))
     }
-    items = [item for item in part_items(session, dataset, split, "test") if item.number in predictions]
+    items = [
+        item for item in part_items(session, dataset, split, evaluation.part) if item.number in predictions
+    ]
     scoring = Scoring(
         evaluation_id=evaluation.id or 0,
         project_id=run.project_id,
@@ -143,17 +148,25 @@ def _store_readings(
 
 
 def rescore_run(session: Session, actor: Actor, run_id: int, rules: Rules) -> Scoring:
-    """Reads a finished run's answers under new rules, without predicting again."""
+    """Reads a finished run's answers under new rules, without predicting again; gives the test part's scoring.
+
+    Raises NotFound for a run without predictions, Forbidden while its test set is locked.
+    """
     run = find(session, actor, Run, run_id)
-    evaluation = session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).one()
-    return score_evaluation(session, evaluation, run, rules)
+    check_unlocked(session, [run_id])
+    evaluations = session.exec(
+        select(Evaluation).where(Evaluation.run_id == run.id).order_by(col(Evaluation.part))
+    ).all()
+    if not evaluations:
+        raise NotFound(f"Run {run_id} has no predictions yet: it is {run.state}.", "Wait until it is done.")
+    return {one.part: score_evaluation(session, one, run, rules) for one in evaluations}["test"]
 
 
 def newest_scoring(session: Session, run_id: int) -> tuple[Evaluation, Scoring] | None:
     """The run's test evaluation and its newest scoring; None before it is scored."""
     found = session.exec(
         select(Evaluation, Scoring)
-        .where(Evaluation.run_id == run_id, Scoring.evaluation_id == Evaluation.id)
+        .where(Evaluation.run_id == run_id, Evaluation.part == "test", Scoring.evaluation_id == Evaluation.id)
         .order_by(col(Scoring.id).desc())
         .limit(1)
     ).first()

@@ -10,6 +10,7 @@ from sqlmodel import Session
 from app.errors import NotFound
 from app.lab.actor import Actor, find
 from app.runs.bundle import zip_bundle, zip_folder
+from app.runs.lock import check_unlocked
 from app.runs.outputs import weights_folder
 from app.storage import run_folder
 from app.tables import Run
@@ -34,8 +35,9 @@ def run_file(session: Session, actor: Actor, run_id: int, name: str) -> Response
 
 
 def bundle_zip(session: Session, actor: Actor, run_id: int) -> Response:
-    """The whole bundle."""
+    """The whole bundle. It holds the predictions: Forbidden while the test set is locked."""
     find(session, actor, Run, run_id)
+    check_unlocked(session, [run_id])
     folder = run_folder(run_id)
     if not (folder / "config.json").is_file():
         raise NotFound(f"Run {run_id} has no bundle yet.", "It is written when the run starts.")

@@ -1,33 +1,54 @@
 """From a queued run to its bundle: what the process is told, and the data it gets."""
 
+from typing import Any
+
+from sqlmodel import Session
+
 from app.catalog.models import find_model, trainer
 from app.config import settings
 from app.datasets.stored import part_items
 from app.db import session_scope
+from app.runs.augment import augmented
 from app.runs.bundle import write_bundle
 from app.runs.ledger import sent_values
+from app.runs.lock import VALIDATION
 from app.storage import run_folder
-from app.tables import Dataset, Run, Split
+from app.tables import Dataset, Experiment, Run, Split
 from app.trainers._base import Job
 
 PARTS = ("train", "validation", "test")
 LONGEST_LABEL_TOKENS = 24
 
 
-def prepare_bundle(run: Run) -> None:
-    """Writes the run's bundle folder anew, unless a whole one with outputs is there already."""
-    folder = run_folder(run.id or 0)
-    if (folder / "config.json").is_file():
-        return
-    with session_scope(write=False) as session:
-        dataset, split = session.get_one(Dataset, run.dataset_id), session.get_one(Split, run.split_id)
-        job = make_job(run, dataset, split)
-        rendered = trainer().render(job)
-        parts = {part: part_items(session, dataset, split, part) for part in PARTS}
-        write_bundle(folder, rendered.files, rendered.code, parts)
+def prepare_bundle(run: Run) -> dict[str, Any]:
+    """Writes the run's bundle folder anew, unless a whole one with outputs is there already.
+
+    Gives the run's snapshot, completed by how many train items there are after augmentation.
+    """
+    folder, augment = run_folder(run.id or 0), run.snapshot.get("augment") or {}
+    if not (folder / "config.json").is_file():
+        with session_scope(write=False) as session:
+            dataset, split = session.get_one(Dataset, run.dataset_id), session.get_one(Split, run.split_id)
+            rendered = trainer().render(make_job(run, dataset, split, predicted_parts(session, run)))
+            parts = {part: part_items(session, dataset, split, part) for part in PARTS}
+            if augment:
+                parts["train"] = augmented(parts["train"], augment)
+            write_bundle(folder, rendered.files, rendered.code, parts)
+    if not augment:
+        return run.snapshot
+    with (folder / "train.jsonl").open("rb") as file:
+        after = sum(1 for _ in file)
+    before = (run.snapshot.get("counts") or {}).get("train", 0)
+    return {**run.snapshot, "augment": {**augment, "items_before": before, "items_after": after}}
 
 
-def make_job(run: Run, dataset: Dataset, split: Split) -> Job:
+def predicted_parts(session: Session, run: Run) -> tuple[str, ...]:
+    """The parts that the run predicts: test, and before it validation where the experiment chooses on it."""
+    experiment = session.get_one(Experiment, run.experiment_id)
+    return ("validation", "test") if experiment.choose_on == VALIDATION else ("test",)
+
+
+def make_job(run: Run, dataset: Dataset, split: Split, predict: tuple[str, ...] = ("test",)) -> Job:
     """What the trainer needs to know to render the run's files."""
     model = find_model(run.model)
     return Job(
@@ -46,6 +67,7 @@ def make_job(run: Run, dataset: Dataset, split: Split) -> Job:
         dataset_sha256=dataset.sha256,
         split_name=split.name,
         split_sha256=split.sha256,
+        predict=predict,
     )
 
 

@@ -14,6 +14,7 @@ from app.lab.actor import Actor, find
 from app.runs import outputs
 from app.runs.bundle import bundle_files
 from app.runs.ledger import LedgerRow, show
+from app.runs.lock import locked_runs
 from app.storage import run_folder
 from app.tables import ACTIVE, FINAL, Dataset, Experiment, Run, RunMetric, RunState, Split
 
@@ -44,6 +45,8 @@ class RunView:
     label: str
     kind: str
     seed: int | None
+    variant: str
+    fold: int | None
     state: str
     active: bool
     finished: bool
@@ -68,8 +71,10 @@ class RunView:
 
     @property
     def name(self) -> str:
-        """The model with its seed."""
-        return self.label if self.seed is None else f"{self.label}, seed {self.seed}"
+        """The model with what sets it apart, and its seed."""
+        fold = "" if self.fold is None else f"fold {self.fold}"
+        seed = "" if self.seed is None else f"seed {self.seed}"
+        return ", ".join(part for part in (self.label, self.variant, fold, seed) if part)
 
     @property
     def can_retry(self) -> bool:
@@ -95,6 +100,8 @@ def run_view(session: Session, actor: Actor, run_id: int) -> RunView:
         label=model_label(run.model),
         kind=run.model.partition("/")[0],
         seed=run.seed,
+        variant=run.variant,
+        fold=run.fold,
         state=run.state,
         active=run.state in ACTIVE,
         finished=run.state in FINAL,
@@ -111,7 +118,7 @@ def run_view(session: Session, actor: Actor, run_id: int) -> RunView:
         estimate=run.estimate,
         preview=outputs.read_list(folder, "preview.json"),
         log=outputs.read_log(folder, LOG_LINES),
-        files=_files(run),
+        files=_files(run, bool(locked_runs(session, [run_id]))),
         tokens_per_second=_last(session, run_id, "tokens_per_second"),
         launched_at=run.created_at,
         started_at=run.started_at,
@@ -155,11 +162,12 @@ def curves(session: Session, actor: Actor, run_id: int) -> dict[str, Any]:
     }
 
 
-def _files(run: Run) -> list[FileLine]:
+def _files(run: Run, locked: bool) -> list[FileLine]:
+    """What can be downloaded; while the test set is locked, nothing that holds its predictions."""
     folder = run_folder(run.id or 0)
     base = f"/runs/{run.id}"
     lines = []
-    if run.state == RunState.DONE:
+    if run.state == RunState.DONE and not locked:
         lines.append(
             FileLine("Test predictions", "CSV, safe in spreadsheets", f"{base}/predictions.csv", None)
         )
@@ -173,8 +181,9 @@ def _files(run: Run) -> list[FileLine]:
         size = sum(file.stat().st_size for file in weights.rglob("*") if file.is_file())
         label = "Adapter" if weights.name == "adapter" else "Model"
         lines.append(FileLine(label, "safetensors, zip", f"{base}/weights.zip", size))
-    total = sum(file.stat().st_size for file in bundle_files(folder))
-    lines.append(FileLine("Bundle", "repeats the run without Tunebook, zip", f"{base}/bundle.zip", total))
+    if not locked:
+        total = sum(file.stat().st_size for file in bundle_files(folder))
+        lines.append(FileLine("Bundle", "repeats the run without Tunebook, zip", f"{base}/bundle.zip", total))
     for label, note, name in (
         ("Configuration", "JSON", "config.json"),
         ("Metrics", "JSON Lines", "out/metrics.jsonl"),

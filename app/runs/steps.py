@@ -52,9 +52,9 @@ def wait_seconds(before: int) -> float:
 
 def preparing(run: Run, save: Save) -> None:
     """Writes the bundle."""
-    prepare_bundle(run)
+    snapshot = prepare_bundle(run)
     with save() as session:
-        move(session, run, RunState.SUBMITTING)
+        move(session, run, RunState.SUBMITTING, snapshot=snapshot)
 
 
 def submitting(run: Run, save: Save) -> None:

@@ -28,6 +28,8 @@ class Job:
     dataset_sha256: str
     split_name: str
     split_sha256: str
+    # The parts that are predicted when training is over, in this order.
+    predict: tuple[str, ...] = ("test",)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from app.db import new_session
 from app.errors import SignInNeeded
+from app.evaluations.looks import store_looks
 from app.lab.actor import Actor
 from app.lab.sign_in import actor_for
 from app.tables import TokenKind
@@ -22,6 +23,8 @@ def database(request: Request) -> Iterator[Session]:
         try:
             yield session
             session.commit()
+            if hasattr(request.state, "actor"):
+                store_looks(session, request.state.actor)
         except BaseException:
             session.rollback()
             raise

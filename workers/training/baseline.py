@@ -33,15 +33,17 @@ def run(job: Job, reporter: Reporter) -> None:
     train_seconds = time.perf_counter() - started
     reporter.log(f"fitted on {len(examples)} items in {train_seconds:.2f} s")
     reporter.progress("training", 1.0, "fitted")
-    _predict(job, reporter, model)
+    for part in job.predict:
+        _predict(job, reporter, model, part)
     write_usage(job.out, train_seconds, None, meter.joules())
 
 
-def _predict(job: Job, reporter: Reporter, model: object) -> None:
-    file = PredictionFile(job.out)
-    for start in range(0, len(job.test), AT_ONCE):
-        reporter.progress("predicting", start / len(job.test), f"item {start:,} of {len(job.test):,}")
-        rows = job.test[start : start + AT_ONCE]
+def _predict(job: Job, reporter: Reporter, model: object, part: str) -> None:
+    file, everything = PredictionFile(job.out, part), job.rows(part)
+    for start in range(0, len(everything), AT_ONCE):
+        said = f"{part} item {start:,} of {len(everything):,}"
+        reporter.progress("predicting", start / len(everything), said)
+        rows = everything[start : start + AT_ONCE]
         begun = time.perf_counter()
         answers = model.predict([prompt_text(row["prompt"]) for row in rows])  # type: ignore[attr-defined]
         each = (time.perf_counter() - begun) * 1000 / len(rows)
@@ -49,8 +51,8 @@ def _predict(job: Job, reporter: Reporter, model: object) -> None:
             line(row, answer.text, answer.p, latency_ms=each)
             for row, answer in zip(rows, answers, strict=True)
         )
-    file.finish(job.test)
-    reporter.progress("predicting", 1.0, f"all {len(job.test):,} items")
+    file.finish(everything)
+    reporter.progress("predicting", 1.0, f"all {len(everything):,} {part} items")
 
 
 def _write_preview(job: Job, examples: list) -> None:

@@ -175,6 +175,7 @@ def _predict(
         {label: encoder.label(job.test[0], label) for label in job.labels},
         values["predict_batch_size"],
     )
-    prompts = [encoder.prompt(row, job.max_new_tokens) for row in job.test]
+    for part in job.predict:
+        prompts = [encoder.prompt(row, job.max_new_tokens) for row in job.rows(part)]
+        predict(job, reporter, predictor, part, prompts)
     tell_cut(reporter, encoder.cut, values["max_seq_len"])
-    predict(job, reporter, predictor, prompts)

@@ -39,7 +39,6 @@ FIXED: dict[str, Any] = {
     # Rows come as tokens already and cut, so that training and asking see the same ones.
     "dataset_kwargs": {"skip_prepare_dataset": True},
     "shuffle_dataset": False,
-    "train_sampling_strategy": "random",
     "full_determinism": False,
     "use_liger_kernel": False,
     "torch_compile": False,
@@ -95,6 +94,7 @@ def arguments(job: Job, values: dict[str, Any], items: int, on_gpu: bool) -> Any
         max_length=values["max_seq_len"],
         seed=job.seed,
         data_seed=job.seed,
+        train_sampling_strategy="random" if values["shuffle"] else "sequential",
         use_cpu=not on_gpu,
         dataloader_pin_memory=on_gpu,
         logging_steps=math.ceil(total / MOST_POINTS),

@@ -25,6 +25,7 @@ class Job:
     seed: int
     threads: int
     max_new_tokens: int
+    predict: tuple[str, ...] = ("test",)
 
     @property
     def out(self) -> Path:
@@ -46,6 +47,12 @@ class Job:
         """Rows {item, number, line, prompt, expected, tools?}."""
         return read_lines(self.folder / "test.jsonl")
 
+    def rows(self, part: str) -> list[dict[str, Any]]:
+        """The rows of "validation" or "test" as they are predicted: {item, number, line, prompt, tools?}."""
+        if part == "test":
+            return self.test
+        return [{**row, "prompt": row["messages"][:-1]} for row in self.validation]
+
 
 def read_job(folder: Path, model_path: str = "") -> Job:
     """The job of a bundle; `model_path` replaces the path of the base model written there."""
@@ -65,6 +72,7 @@ def read_job(folder: Path, model_path: str = "") -> Job:
         seed=int(config["seed"]),
         threads=int(config["threads"]),
         max_new_tokens=int(config["max_new_tokens"]),
+        predict=tuple(config["predict"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Predicts the test part with a causal language model, batch by batch, resumable. Used by starter.py and hub.py."""
+"""Predicts a part with a causal language model, batch by batch, resumable. Used by starter.py and hub.py."""
 
 import time
 from collections.abc import Callable
@@ -24,46 +24,49 @@ class Predictor:
     batch_size: int
 
 
-def predict(job: Job, reporter: Reporter, predictor: Predictor, prompts: list[list[int]]) -> None:
-    """Writes out/predictions.jsonl for the rows of job.test, whose prompts are given as tokens.
+def predict(job: Job, reporter: Reporter, predictor: Predictor, part: str, prompts: list[list[int]]) -> None:
+    """Writes the predictions of a part, whose rows' prompts are given as tokens.
 
     Batches are the same whatever was done before a restart, so that the numbers are too.
     """
     import torch
 
-    file = PredictionFile(job.out)
+    file, everything = PredictionFile(job.out, part), job.rows(part)
     order = sorted(range(len(prompts)), key=lambda number: (len(prompts[number]), number))
     size = predictor.batch_size
     with torch.inference_mode():
         for start in range(0, len(order), size):
             rows = order[start : start + size]
-            reporter.progress("predicting", start / len(order), f"item {start:,} of {len(order):,}")
-            if any(job.test[row]["number"] not in file.done for row in rows):
-                file.add(_batch(job, predictor, rows, prompts))
-    file.finish(job.test)
-    reporter.progress("predicting", 1.0, f"all {len(order):,} items")
-    reporter.log(f"predicted {len(order)} items")
+            reporter.progress("predicting", start / len(order), f"{part} item {start:,} of {len(order):,}")
+            if any(everything[row]["number"] not in file.done for row in rows):
+                batch = [(everything[row], prompts[row]) for row in rows]
+                file.add(_batch(job.max_new_tokens, predictor, batch))
+    file.finish(everything)
+    reporter.progress("predicting", 1.0, f"all {len(order):,} {part} items")
+    reporter.log(f"predicted {len(order)} {part} items")
 
 
-def _batch(job: Job, predictor: Predictor, rows: list[int], prompts: list[list[int]]) -> list[dict[str, Any]]:
+def _batch(
+    most_tokens: int, predictor: Predictor, rows: list[tuple[dict[str, Any], list[int]]]
+) -> list[dict[str, Any]]:
     begun = time.perf_counter()
-    prefix = read_prompts(predictor.model, [prompts[row] for row in rows], predictor.pad)
+    prefix = read_prompts(predictor.model, [prompt for _, prompt in rows], predictor.pad)
     chances: list[list[float]] | None = None
     if predictor.labels:
         scores = score_continuations(predictor.model, prefix, list(predictor.labels.values()))
         chances = scores.softmax(-1).tolist()
-    answers = generate(predictor.model, prefix, predictor.ends, job.max_new_tokens)
+    answers = generate(predictor.model, prefix, predictor.ends, most_tokens)
     each = (time.perf_counter() - begun) * 1000 / len(rows)
     return [
         line(
-            job.test[row],
+            row,
             predictor.decode(answer.tokens),
             dict(zip(predictor.labels, chances[place], strict=True)) if chances else None,
             answer.logprob,
             each,
             len(answer.tokens),
         )
-        for place, (row, answer) in enumerate(zip(rows, answers, strict=True))
+        for place, ((row, _), answer) in enumerate(zip(rows, answers, strict=True))
     ]
 
 

@@ -1,4 +1,7 @@
-"""out/predictions.jsonl: one line per test item, resumable, in the order of test.jsonl at the end."""
+"""out/predictions.jsonl: one line per test item, resumable, in the order of test.jsonl at the end.
+
+The same for validation in out/predictions-validation.jsonl, where an experiment chooses on it.
+"""
 
 import json
 from collections.abc import Iterable
@@ -11,8 +14,8 @@ from .files import append_lines, cut_torn_line, read_lines, write_text
 class PredictionFile:
     """The predictions made so far. Lines are {item, number, answer, p, logprob, latency_ms, tokens, error}."""
 
-    def __init__(self, out: Path) -> None:
-        self.path = out / "predictions.jsonl"
+    def __init__(self, out: Path, part: str = "test") -> None:
+        self.path = out / ("predictions.jsonl" if part == "test" else f"predictions-{part}.jsonl")
         cut_torn_line(self.path)
         self.done = {row["number"] for row in read_lines(self.path)}
 
@@ -22,10 +25,10 @@ class PredictionFile:
         append_lines(self.path, fresh)
         self.done |= {row["number"] for row in fresh}
 
-    def finish(self, test: list[dict[str, Any]]) -> None:
-        """Puts the lines into the order of the test part, each item once."""
+    def finish(self, rows: list[dict[str, Any]]) -> None:
+        """Puts the lines into the order of the part's rows, each item once."""
         found = {row["number"]: row for row in read_lines(self.path)}
-        lines = [json.dumps(found[row["number"]], ensure_ascii=False) + "\n" for row in test]
+        lines = [json.dumps(found[row["number"]], ensure_ascii=False) + "\n" for row in rows]
         write_text(self.path, "".join(lines))
 
 
@@ -37,7 +40,7 @@ def line(
     latency_ms: float | None = None,
     tokens: int | None = None,
 ) -> dict[str, Any]:
-    """One prediction for one row of test.jsonl. `latency_ms` is the batch's time divided by its items."""
+    """One prediction for one row. `latency_ms` is the batch's time divided by its items."""
     return {
         "item": row["item"],
         "number": row["number"],

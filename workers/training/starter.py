@@ -129,6 +129,7 @@ def _predict(job: Job, reporter: Reporter, encoder: RowEncoder, device: Any) -> 
         {label: encoder.label(label) for label in job.labels},
         job.values["predict_batch_size"],
     )
-    prompts = [encoder.prompt(row, job.max_new_tokens) for row in job.test]
+    for part in job.predict:
+        prompts = [encoder.prompt(row, job.max_new_tokens) for row in job.rows(part)]
+        predict(job, reporter, predictor, part, prompts)
     tell_cut(reporter, encoder.cut, job.values["max_seq_len"])
-    predict(job, reporter, predictor, prompts)

@@ -31,17 +31,22 @@ class Plan:
     checkpoint_seconds: float
 
 
-def epoch_batches(lengths: list[int], size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Numbers of rows, batch by batch: rows of like length together, batches in random order.
+def epoch_batches(
+    lengths: list[int], size: int, seed: int, epoch: int, shuffle: bool = True
+) -> list[list[int]]:
+    """Numbers of rows, batch by batch: rows of like length together, batches in random order; or without
+    `shuffle` all rows in the order of the file, the same in every epoch.
 
     A function of its arguments alone, so that a resumed run sees what the first would have seen.
     """
     chance = random.Random(f"{seed}/{epoch}")
     order = list(range(len(lengths)))
-    chance.shuffle(order)
-    order.sort(key=lengths.__getitem__)
+    if shuffle:
+        chance.shuffle(order)
+        order.sort(key=lengths.__getitem__)
     batches = [order[start : start + size] for start in range(0, len(order), size)]
-    chance.shuffle(batches)
+    if shuffle:
+        chance.shuffle(batches)
     return batches
 
 
@@ -135,7 +140,7 @@ def train(
     for step in range(first, total):
         epoch, place = divmod(step, per_epoch)
         if not batches or place == 0:
-            batches = epoch_batches(lengths, size, plan.seed, epoch)
+            batches = epoch_batches(lengths, size, plan.seed, epoch, values["shuffle"])
         begun = time.perf_counter()
         batch = [rows[number] for number in batches[place]]
         point = _step(model, optimizer, batch, plan, step, total)

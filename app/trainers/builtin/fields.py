@@ -49,6 +49,10 @@ STARTER = (
         minimum=0.001, maximum=1000,
     ),
     Hyperparameter(
+        "shuffle", "Shuffle", "bool", True,
+        "yes: a new order in every epoch, by seed. no: the order of the file, in every epoch.",
+    ),
+    Hyperparameter(
         "predict_batch_size", "Items at once when predicting", "int", 64, minimum=1, maximum=4096
     ),
 )  # fmt: skip
@@ -105,6 +109,10 @@ HUGGING_FACE = (
         "gradient_checkpointing", "Gradient checkpointing", "choice", "auto",
         "Saves memory, costs about a third more time. auto: on with a GPU, off on a CPU.",
         choices=("auto", "yes", "no"),
+    ),
+    Hyperparameter(
+        "shuffle", "Shuffle", "bool", True,
+        "yes: a new order in every epoch, by seed. no: the order of the file, in every epoch.",
     ),
     Hyperparameter(
         "predict_batch_size", "Items at once when predicting", "int", 16, minimum=1, maximum=4096

@@ -47,6 +47,7 @@ def _config(job: Job) -> dict[str, Any]:
         "max_new_tokens": job.max_new_tokens,
         "checkpoint_seconds": CHECKPOINT_SECONDS,
         "counts": dict(job.counts),
+        "predict": list(job.predict),
         "dataset": {"name": job.dataset_name, "sha256": job.dataset_sha256},
         "split": {"name": job.split_name, "sha256": job.split_sha256},
     }
