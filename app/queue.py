@@ -18,6 +18,7 @@ from app.log import log
 CHECK_DATASET = "datasets.check"
 ADVANCE_RUN = "runs.advance"
 MAKE_EXPORT = "exports.make"
+TEST_PAIR = "comparisons.test_pair"
 SWEEP = "sweep.look"
 
 

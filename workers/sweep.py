@@ -7,8 +7,8 @@ from sqlmodel import Session, col, select
 
 from app.clock import in_seconds, now
 from app.db import session_scope
-from app.queue import ADVANCE_RUN, CHECK_DATASET, MAKE_EXPORT, SWEEP, send
-from app.tables import ACTIVE, Dataset, DatasetState, Export, ExportState, Run
+from app.queue import ADVANCE_RUN, CHECK_DATASET, MAKE_EXPORT, SWEEP, TEST_PAIR, send
+from app.tables import ACTIVE, Dataset, DatasetState, Export, ExportState, PairTest, PairTestState, Run
 from workers.celery_app import celery
 from workers.task import owner_is_dead
 
@@ -18,6 +18,7 @@ WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
     (Dataset, (DatasetState.QUEUED, DatasetState.CHECKING), CHECK_DATASET),
     (Run, ACTIVE, ADVANCE_RUN),
     (Export, (ExportState.QUEUED, ExportState.WORKING), MAKE_EXPORT),
+    (PairTest, (PairTestState.QUEUED,), TEST_PAIR),
 )
 
 

@@ -7,7 +7,7 @@ from app.statistics.draws import RESAMPLES, SEED, Grouping, grouping
 from app.statistics.holm import holm
 from app.statistics.intervals import bca, percentile, wilson
 from app.statistics.kappa import cohen_kappa
-from app.statistics.paired import paired_bootstrap, permutation_test
+from app.statistics.paired import paired_bootstrap, paired_bootstraps, permutation_test, ranked_bootstrap
 from app.statistics.pairs import (
     USUAL_DISCORDANT,
     Z_POWER,
@@ -39,9 +39,11 @@ __all__ = [
     "mean_of",
     "over_seeds",
     "paired_bootstrap",
+    "paired_bootstraps",
     "paired_difference",
     "percentile",
     "permutation_test",
+    "ranked_bootstrap",
     "rate_of",
     "smallest_difference",
     "smallest_mean_difference",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.statistics.draws import CHUNK, RESAMPLES, SEED, Grouping, resampled, table, weights
+from app.statistics.draws import CHUNK, RESAMPLES, SEED, Grouping, Table, resampled, table, weights
 from app.statistics.intervals import bca, percentile
 from app.statistics.sums import Array, Estimate, Numbers, Ranked, Sums
 
@@ -17,24 +17,47 @@ MOST_EXACT = 13
 TINY = 1e-12
 
 
+Side = Sequence[Sums]
+
+
 def paired_bootstrap(
-    a: Sequence[Sums], b: Sequence[Sums], drawn: Grouping, resamples: int = RESAMPLES, method: str = "bca"
+    a: Side, b: Side, drawn: Grouping, resamples: int = RESAMPLES, method: str = "bca"
 ) -> Estimate:
     """The metric of A minus that of B (means over seeds) with its interval; both get the same resamples.
 
     `method` is bca (Efron 1987, JASA 82:171-185) or percentile. For language models: Miller E (2024),
     arXiv:2411.00640, section 4; small sets: Bowyer S et al. (2025), arXiv:2503.01747.
     """
-    made = table([*a, *b], drawn)
-    value = float(_difference(made.total, len(a))[0])
-    found = _difference(resampled(made, resamples, SEED), len(a))
+    return paired_bootstraps([(a, b)], drawn, resamples, method)[0]
+
+
+def paired_bootstraps(
+    pairs: Sequence[tuple[Side, Side]], drawn: Grouping, resamples: int = RESAMPLES, method: str = "bca"
+) -> list[Estimate]:
+    """paired_bootstrap of several metrics or models over the same items, which share the resamples: with many
+    items drawing takes most of the time."""
+    made = table([side for a, b in pairs for side in (*a, *b)], drawn)
+    total, found = made.total, resampled(made, resamples, SEED)
+    with np.errstate(all="ignore"):
+        jackknife = made.values(made.counts @ made.rows - made.rows) if method == "bca" else None
+    estimates, start = [], 0
+    for a, b in pairs:
+        end = start + len(a) + len(b)
+        columns = slice(start, end)
+        without = None if jackknife is None else _difference(jackknife[:, columns], len(a))
+        differences = _difference(found[:, columns], len(a))
+        value = float(_difference(total[:, columns], len(a))[0])
+        estimates.append(_estimate(value, differences, without, made))
+        start = end
+    return estimates
+
+
+def _estimate(value: float, found: Array, jackknife: Array | None, made: Table) -> Estimate:
     found = found[np.isfinite(found)]
     if not np.isfinite(value) or made.units < 2 or len(found) < 100 or np.ptp(found) <= TINY:
         return Estimate(value, None, None)
-    if method == "percentile":
+    if jackknife is None:
         return Estimate(value, *percentile(found))
-    with np.errstate(all="ignore"):
-        jackknife = _difference(made.values(made.counts @ made.rows - made.rows), len(a))
     return Estimate(value, *bca(value, found, jackknife, made.counts))
 
 

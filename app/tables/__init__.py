@@ -9,6 +9,7 @@ from app.tables.item import Item
 from app.tables.judging import HandLabel, JudgeMark, Judging, JudgingState, MarkState
 from app.tables.member import Member, Project
 from app.tables.outcomes import Outcomes
+from app.tables.pair_test import PairTest, PairTestState
 from app.tables.prediction import Prediction
 from app.tables.run import ACTIVE, FINAL, Run, RunState
 from app.tables.run_metric import RunMetric
@@ -37,6 +38,8 @@ __all__ = [
     "MarkState",
     "Member",
     "Outcomes",
+    "PairTest",
+    "PairTestState",
     "Prediction",
     "Project",
     "Reading",

@@ -334,6 +334,32 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "pairtest",
+        sa.Column("owner", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("lease_until", app.tables._base.UtcTime(timezone=True), nullable=True),
+        sa.Column("due_at", app.tables._base.UtcTime(timezone=True), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("maker_id", sa.Integer(), nullable=False),
+        sa.Column("created_at", app.tables._base.UtcTime(timezone=True), nullable=False),
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("a", sqlmodel.sql.sqltypes.AutoString(length=300), nullable=False),
+        sa.Column("b", sqlmodel.sql.sqltypes.AutoString(length=300), nullable=False),
+        sa.Column("subset", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("state", sqlmodel.sql.sqltypes.AutoString(length=20), nullable=False),
+        sa.Column("tests", sa.JSON(), nullable=False),
+        sa.Column("error", sqlmodel.sql.sqltypes.AutoString(length=2000), nullable=False),
+        sa.Column("hint", sqlmodel.sql.sqltypes.AutoString(length=2000), nullable=False),
+        sa.ForeignKeyConstraint(["maker_id"], ["member.id"], name=op.f("fk_pairtest_maker_id_member")),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_pairtest_project_id_project")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pairtest")),
+        sa.UniqueConstraint("a", "b", "subset", name=op.f("uq_pairtest_a_b_subset")),
+    )
+    with op.batch_alter_table("pairtest", schema=None) as batch_op:
+        for name in ("due_at", "project_id", "state"):
+            batch_op.create_index(batch_op.f(f"ix_pairtest_{name}"), [name], unique=False)
+
+    op.create_table(
         "scoring",
         sa.Column("project_id", sa.Integer(), nullable=False),
         sa.Column("maker_id", sa.Integer(), nullable=False),
@@ -509,6 +535,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("pairtest")
     with op.batch_alter_table("judgemark", schema=None) as batch_op:
         batch_op.drop_index("ix_judgemark_waiting")
 

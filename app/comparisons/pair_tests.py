@@ -1,0 +1,148 @@
+"""Paired tests of chosen runs: small sets are computed at once, large ones by the worker. Called by paired_routes.py,
+paired_api.py and workers/comparisons.py.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, reduce
+
+import numpy as np
+from sqlmodel import Session, col, select
+
+from app.comparisons.paired import PairedTest, paired_tests
+from app.db import session_scope
+from app.errors import Invalid, NotFound
+from app.evaluations.leaderboard import LeaderboardRow, leaderboard
+from app.evaluations.samples import load_sample
+from app.lab.actor import Actor
+from app.metrics import Sample
+from app.queue import TEST_PAIR, enqueue
+from app.tables import PairTest, PairTestState, Run
+
+# Up to here a pair takes about a second.
+SMALL = 2_000
+MOST_SEEDS = 20
+SUBSETS = ("all", "unseen")
+Save = Callable[[], AbstractContextManager[Session]]
+
+
+@dataclass(frozen=True)
+class PairTests:
+    """What is known of a pair: `state` is ready, computing, absent (nobody asked yet) or failed."""
+
+    a: list[LeaderboardRow]
+    b: list[LeaderboardRow]
+    subset: str
+    state: str
+    tests: list[PairedTest]
+    error: str = ""
+    hint: str = ""
+
+
+def pair_tests(
+    session: Session, actor: Actor, a: Sequence[int], b: Sequence[int], subset: str = "all"
+) -> PairTests:
+    """The tests of runs `a` (seeds of one model) against runs `b`, as far as they are known; reads only.
+
+    Raises NotFound for runs that are not there or not scored, Invalid for runs that cannot be paired.
+    """
+    rows_a, rows_b = _sides(session, actor, a, b, subset)
+    keys = _key(rows_a), _key(rows_b)
+    if max(row.items for row in (*rows_a, *rows_b)) <= SMALL:
+        tests = list(_small(*keys, subset))
+        return PairTests(rows_a, rows_b, subset, PairTestState.READY, tests)
+    row = _stored(session, *keys, subset)
+    if row is None:
+        return PairTests(rows_a, rows_b, subset, "absent", [])
+    state = "computing" if row.state == PairTestState.QUEUED else row.state
+    tests = [PairedTest(**test) for test in row.tests]
+    return PairTests(rows_a, rows_b, subset, state, tests, row.error, row.hint)
+
+
+def ask_pair_tests(
+    session: Session, actor: Actor, a: Sequence[int], b: Sequence[int], subset: str = "all"
+) -> PairTests:
+    """As pair_tests; what is not known is queued for the worker, once."""
+    found = pair_tests(session, actor, a, b, subset)
+    if found.state not in ("absent", PairTestState.FAILED):
+        return found
+    keys = _key(found.a), _key(found.b)
+    row = _stored(session, *keys, subset) or PairTest(
+        project_id=actor.project_id, maker_id=actor.member_id, a=keys[0], b=keys[1], subset=subset
+    )
+    row.state, row.attempt, row.error, row.hint, row.due_at = PairTestState.QUEUED, 0, "", "", None
+    session.add(row)
+    session.flush()
+    enqueue(session, TEST_PAIR, row.id or 0)
+    return replace(found, state="computing", error="", hint="")
+
+
+def compute_pair_tests(row: PairTest, save: Save) -> None:
+    """The worker's step: computes and stores."""
+    with session_scope(write=False) as session:
+        tests = _compute(session, row.a, row.b, row.subset)
+    with save() as session:
+        stored = session.get_one(PairTest, row.id)
+        stored.state, stored.tests = PairTestState.READY, [asdict(test) for test in tests]
+
+
+def fail_pair_tests(row: PairTest, save: Save, message: str, hint: str) -> None:
+    """Records why the tests cannot be had."""
+    with save() as session:
+        stored = session.get_one(PairTest, row.id)
+        stored.state, stored.error, stored.hint = PairTestState.FAILED, message[:2000], hint[:2000]
+
+
+def _sides(
+    session: Session, actor: Actor, a: Sequence[int], b: Sequence[int], subset: str
+) -> tuple[list[LeaderboardRow], list[LeaderboardRow]]:
+    if subset not in SUBSETS:
+        raise Invalid(f"There is no subset {subset!r}.", f"Choose one of {', '.join(SUBSETS)}.")
+    if not a or not b or set(a) & set(b) or max(len(a), len(b)) > MOST_SEEDS:
+        raise Invalid(
+            "A pair needs runs on both sides, each on one side only.",
+            f"Name 1 to {MOST_SEEDS} runs of A and of B, for example a=4&b=7.",
+        )
+    rows = {row.run_id: row for row in leaderboard(session, actor, [col(Run.id).in_({*a, *b})])}
+    for run_id in (*a, *b):
+        if run_id not in rows:
+            raise NotFound(f"There is no run {run_id} here.", "Choose the runs again.")
+        if rows[run_id].scoring_id is None:
+            raise NotFound(f"Run {run_id} has no predictions yet.", "Compare it when it is done.")
+    runs = session.exec(select(Run.dataset_id).where(col(Run.id).in_(rows)).distinct()).all()
+    if len(runs) > 1:
+        raise Invalid("These runs are on different datasets.", "Compare runs that predicted the same items.")
+    sides = [sorted((rows[i] for i in dict.fromkeys(side)), key=lambda row: row.run_id) for side in (a, b)]
+    return sides[0], sides[1]
+
+
+def _key(rows: Sequence[LeaderboardRow]) -> str:
+    return ",".join(str(row.scoring_id) for row in rows)
+
+
+def _stored(session: Session, a: str, b: str, subset: str) -> PairTest | None:
+    return session.exec(
+        select(PairTest).where(PairTest.a == a, PairTest.b == b, PairTest.subset == subset)
+    ).first()
+
+
+@lru_cache(maxsize=64)
+def _small(a: str, b: str, subset: str) -> tuple[PairedTest, ...]:
+    with session_scope(write=False) as session:
+        return tuple(_compute(session, a, b, subset))
+
+
+def _compute(session: Session, a: str, b: str, subset: str) -> list[PairedTest]:
+    seeds = [[load_sample(session, int(one), subset) for one in key.split(",")] for key in (a, b)]
+    numbers = reduce(np.intersect1d, [own for side in seeds for own, _ in side])
+    if not len(numbers):
+        return []
+    one, two = ([_only(own, sample, numbers) for own, sample in side] for side in seeds)
+    return paired_tests(one, two)
+
+
+def _only(own: np.ndarray, sample: Sample, numbers: np.ndarray) -> Sample:
+    if len(own) == len(numbers):
+        return sample
+    return sample.only(np.searchsorted(own, numbers).tolist())

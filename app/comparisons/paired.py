@@ -1,0 +1,219 @@
+"""Two models by every metric on the items that both answered: difference, interval, p, and how each was found.
+
+Pure; called by pair_tests.py with samples of the same items in the same order, one for each seed of a model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+
+from app.metrics import Metric, Sample, for_task
+from app.statistics import (
+    RESAMPLES,
+    Z_POWER,
+    Estimate,
+    Grouping,
+    Ranked,
+    Sums,
+    Z,
+    grouping,
+    holm,
+    mcnemar_exact,
+    paired_bootstraps,
+    paired_difference,
+    permutation_test,
+    ranked_bootstrap,
+    smallest_difference,
+)
+from app.statistics.sums import Numbers, ratio
+
+# Ranks are found anew for each resample.
+RESAMPLES_OF_RANKS = 2_000
+RANK_WORK = 40_000_000
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """One metric: A minus B in the metric's own unit (rates 0 to 1) over `n` items, with its 95 % interval (None
+    without spread) and p; `p_holm` is p corrected for the pairs it is claimed with; `smallest` is the difference
+    that these items would have shown with 80 % power; `method` says in a sentence what was done."""
+
+    metric: str
+    label: str
+    format: str
+    direction: str
+    n: int
+    value_a: float
+    value_b: float
+    difference: float
+    low: float | None
+    high: float | None
+    p: float
+    p_holm: float | None
+    smallest: float | None
+    method: str
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A metric with its sides (one per seed) on the items that all of them count."""
+
+    metric: Metric
+    a: list[Sums]
+    b: list[Sums]
+    items: Numbers
+    drawn: Grouping
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is the right or wrong of single runs on independent items: what McNemar's test is for."""
+        side = self.a[0]
+        rate = (
+            len(side.cells) == 2 and side.statistic is ratio and set(side.cells[:, 0].tolist()) == {0.0, 1.0}
+        )
+        return rate and len(self.a) == len(self.b) == 1 and not self.drawn.whole_groups
+
+    @property
+    def few_cells(self) -> bool:
+        """Whether it is a metric of counts, which is drawn alone."""
+        return len(self.a[0].cells) < len(self.items)
+
+
+def paired_tests(a: Sequence[Sample], b: Sequence[Sample], resamples: int = RESAMPLES) -> list[PairedTest]:
+    """Every metric that applies to both, in the order of display; `a` and `b` are one sample for each seed."""
+    a, b = _same_labels([*a, *b], len(a))
+    found: dict[str, PairedTest] = {}
+    cases: list[_Case] = []
+    metrics = for_task(a[0].task)
+    for metric in metrics:
+        case = _case(metric, a, b)
+        if isinstance(case, PairedTest):
+            found[metric.name] = case
+        elif case is not None and case.counted:
+            found[metric.name] = _counted(case)
+        elif case is not None:
+            cases.append(case)
+    for together in _together(cases):
+        pairs = [(case.a, case.b) for case in together]
+        estimates = paired_bootstraps(pairs, together[0].drawn, resamples)
+        for case, estimate in zip(together, estimates, strict=True):
+            found[case.metric.name] = _resampled(case, estimate, resamples)
+    return [
+        found[metric.name]
+        for metric in metrics
+        if metric.name in found and np.isfinite(found[metric.name].difference)
+    ]
+
+
+def with_holm(tests: Sequence[PairedTest]) -> list[PairedTest]:
+    """The same metric of several pairs that are claimed together, with corrected p values."""
+    return [replace(test, p_holm=p) for test, p in zip(tests, holm([test.p for test in tests]), strict=True)]
+
+
+def _same_labels(samples: Sequence[Sample], seeds_of_a: int) -> tuple[list[Sample], list[Sample]]:
+    """All samples with one list of labels, so that their columns mean the same."""
+    if samples[0].task == "classification":
+        expected = {gold for sample in samples for gold in sample.expected}
+        labels = tuple(dict.fromkeys(label for sample in samples for label in sample.labels))
+        labels += tuple(sorted(expected - set(labels)))
+        samples = [replace(sample, labels=labels) for sample in samples]
+    return list(samples[:seeds_of_a]), list(samples[seeds_of_a:])
+
+
+def _case(metric: Metric, a: Sequence[Sample], b: Sequence[Sample]) -> _Case | PairedTest | None:
+    if metric.per_item is None:
+        return None
+    sides = [metric.per_item(sample) for sample in (*a, *b)]
+    if any(side is None for side in sides):
+        return None
+    items = reduce(np.intersect1d, [side.items for side in sides if side is not None])
+    if not len(items):
+        return None
+    drawn = grouping([a[0].groups[i] for i in items.tolist()])
+    sums = [side.only(items) for side in sides if isinstance(side, Sums)]
+    if len(sums) == len(sides):
+        return _Case(metric, sums[: len(a)], sums[len(a) :], items, drawn)
+    ranks = [side.only(items) for side in sides if isinstance(side, Ranked)]
+    return _ranks(metric, ranks[: len(a)], ranks[len(a) :], drawn)
+
+
+def _together(cases: Sequence[_Case]) -> list[list[_Case]]:
+    """Cases that can share resamples: real-valued metrics over the same items."""
+    groups: dict[tuple[bytes, str], list[_Case]] = {}
+    for case in cases:
+        alone = case.metric.name if case.few_cells else ""
+        groups.setdefault((case.items.tobytes(), alone), []).append(case)
+    return list(groups.values())
+
+
+def _counted(case: _Case) -> PairedTest:
+    right_a, right_b = case.a[0].of == 1, case.b[0].of == 1
+    both, only_a = int((right_a & right_b).sum()), int((right_a & ~right_b).sum())
+    only_b = int((right_b & ~right_a).sum())
+    n = len(right_a)
+    difference, low, high = paired_difference(both, only_a, only_b, n - both - only_a - only_b)
+    smallest = smallest_difference(n, (only_a + only_b) / n)
+    method = f"Exact McNemar test; Tango's paired score interval, over {n:,} items."
+    p = mcnemar_exact(only_a, only_b)
+    return _test(case.metric, n, case.a, case.b, Estimate(difference, low, high), p, smallest, method)
+
+
+def _resampled(case: _Case, estimate: Estimate, resamples: int) -> PairedTest:
+    p = permutation_test(case.a, case.b, case.drawn, resamples)
+    over = _units(case.drawn)
+    seeds = max(len(case.a), len(case.b))
+    means = f"; means over seeds ({len(case.a)} of A, {len(case.b)} of B)" if seeds > 1 else ""
+    method = f"Paired permutation test, {resamples:,} swaps; BCa bootstrap interval, {resamples:,} resamples, over {over}{means}."
+    return _test(case.metric, len(case.items), case.a, case.b, estimate, p, _shown(estimate), method)
+
+
+def _ranks(metric: Metric, a: Sequence[Ranked], b: Sequence[Ranked], drawn: Grouping) -> PairedTest:
+    n = len(drawn.unit)
+    resamples = max(200, min(RESAMPLES_OF_RANKS, RANK_WORK // n))
+    estimate, p = ranked_bootstrap(a, b, drawn, resamples)
+    method = f"Paired bootstrap, {resamples:,} resamples over {_units(drawn)}: percentile interval and its p."
+    return _test(metric, n, a, b, estimate, p, _shown(estimate), method)
+
+
+def _units(drawn: Grouping) -> str:
+    return f"{drawn.count:,} whole groups" if drawn.whole_groups else f"{drawn.count:,} items"
+
+
+def _shown(estimate: Estimate) -> float | None:
+    """The smallest difference that would have been shown: (1.96 + 0.84) standard errors, read off the interval."""
+    if estimate.low is None or estimate.high is None:
+        return None
+    return (Z + Z_POWER) * (estimate.high - estimate.low) / (2 * Z)
+
+
+def _test(
+    metric: Metric,
+    n: int,
+    a: Sequence[Sums] | Sequence[Ranked],
+    b: Sequence[Sums] | Sequence[Ranked],
+    estimate: Estimate,
+    p: float,
+    smallest: float | None,
+    method: str,
+) -> PairedTest:
+    value_a, value_b = (float(np.mean([side.value for side in sides])) for sides in (a, b))
+    # Sums of the same numbers in another order differ by rounding.
+    equal = abs(estimate.value) <= 1e-12 * max(1.0, abs(value_a))
+    return PairedTest(
+        metric.name,
+        metric.label,
+        metric.format,
+        metric.direction,
+        n,
+        value_a,
+        value_b,
+        0.0 if equal else estimate.value,
+        estimate.low,
+        estimate.high,
+        p,
+        None,
+        smallest,
+        method,
+    )

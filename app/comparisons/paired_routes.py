@@ -1,0 +1,70 @@
+"""The panel of paired tests by every metric, a fragment of the compare page that comes after it."""
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from app.comparisons.pair_tests import PairTests, ask_pair_tests, pair_tests
+from app.comparisons.run_ids import parse_runs
+from app.comparisons.sentence import SIGNIFICANT, p_text
+from app.evaluations.columns import written
+from app.web.forms import Posted
+from app.web.pages import fragment
+from app.web.session import Acting, Database
+
+router = APIRouter()
+
+
+@router.get("/compare/tests")
+def show_tests(session: Database, actor: Acting, a: str, b: str, subset: str = "all") -> HTMLResponse:
+    """The tests of runs `a` (`1,2,3`: seeds of one model) against runs `b`; it asks again while they are computed."""
+    return _panel(pair_tests(session, actor, parse_runs([a]), parse_runs([b]), subset), a, b)
+
+
+@router.post("/compare/tests")
+def ask_tests(session: Database, actor: Acting, form: Posted) -> HTMLResponse:
+    """Queues the tests of a large pair."""
+    a, b, subset = (str(form.get(name) or "") for name in ("a", "b", "subset"))
+    found = ask_pair_tests(session, actor, parse_runs([a]), parse_runs([b]), subset or "all")
+    return _panel(found, a, b)
+
+
+def _panel(found: PairTests, a: str, b: str) -> HTMLResponse:
+    return fragment("comparisons/_tests.html", found=found, a=a, b=b, lines=_lines(found))
+
+
+def _lines(found: PairTests) -> list[dict[str, str]]:
+    """Differences as text, rates in points; `verdict` never says more than test and interval allow."""
+    lines = []
+    for test in found.tests:
+        value, low, high = (
+            _signed(written(one, test.format)) if one is not None else ""
+            for one in (test.difference, test.low, test.high)
+        )
+        lines.append(
+            {
+                "label": test.label,
+                "unit": "points" if test.format == "percent" else "",
+                "a": written(test.value_a, test.format),
+                "b": written(test.value_b, test.format),
+                "difference": value,
+                "low": low,
+                "high": high,
+                "p": p_text(test.p),
+                "verdict": _verdict(test.p, test.low, test.high, test.direction, test.difference),
+                "smallest": "" if test.smallest is None else written(test.smallest, test.format),
+                "method": test.method,
+            }
+        )
+    return lines
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def _verdict(p: float, low: float | None, high: float | None, direction: str, difference: float) -> str:
+    if p >= SIGNIFICANT or low is None or high is None or low <= 0 <= high:
+        return "within noise"
+    if direction == "none":
+        return "differ"
+    return "A ahead" if (difference > 0) == (direction == "higher") else "B ahead"
