@@ -31,7 +31,7 @@ def make_engine(url: str, write: bool) -> Engine:
             "synchronous=NORMAL",
             "busy_timeout=30000",
             "foreign_keys=ON",
-            "cache_size=-8000",
+            "cache_size=-4000",
             "temp_store=FILE",
         ):
             cursor.execute(f"PRAGMA {pragma}")

@@ -21,7 +21,6 @@ from app.datasets.flaws import Flaw
 from app.datasets.formats import TABLES, detect_format
 from app.datasets.index import Columns, index_batch
 from app.datasets.index_table import (
-    TWINS_AT_ONCE,
     clear_index,
     found_lines,
     insert_items,
@@ -42,7 +41,7 @@ from app.storage import dataset_file, dataset_rows, remove
 from app.tables import Dataset, DatasetState, Item, Split
 
 Save = Callable[[], AbstractContextManager[Session]]
-STORED_AT_ONCE = 6  # batches, each of about a quarter of a MiB
+STORED_AT_ONCE = 4  # batches, each of about a quarter of a MiB
 KEYS_LOOKED_AT, KEYS_NAMED = 100, 100
 READ_SHARE = 0.85  # of the progress bar, for reading the file
 
@@ -77,9 +76,8 @@ def _read_and_finish(dataset: Dataset, report: Report, save: Save) -> bool:
         if report.problem_count:
             return False
         for twins in spool.twins():
-            for start in range(0, len(twins), TWINS_AT_ONCE):
-                with save() as session:
-                    store_twins(session, dataset.id or 0, twins[start : start + TWINS_AT_ONCE])
+            with save() as session:
+                store_twins(session, dataset.id or 0, twins)
     _finish(dataset, report, survey, spool, save)
     return True
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, update
+from sqlalchemy import bindparam, delete, func
 from sqlmodel import Session, col, select
 
 from app.datasets.index import Columns
@@ -17,7 +17,6 @@ _COLUMNS = ", ".join(f'"{name}"' for name in (*Columns._fields, "occurrence", "d
 _COPY = f"COPY item ({_COLUMNS}) FROM STDIN"
 # A statement for many rows takes two thirds of the time of single ones; SQLite takes at most 32,766 parameters.
 ROWS_AT_ONCE = 500
-TWINS_AT_ONCE = 5_000
 
 
 def clear_index(session: Session, dataset_id: int) -> None:
@@ -47,15 +46,20 @@ def insert_items(session: Session, dataset_id: int, batches: list[Columns]) -> N
 
 
 def store_twins(session: Session, dataset_id: int, twins: Any) -> None:
-    """Writes for items that share a prompt the first of them, and which occurrence of the very prompt each is."""
+    """Writes for items that share a prompt the first of them, and which occurrence of the very prompt each is.
+
+    `twins` are in the order of their numbers, so that few pages of the table are touched at a time.
+    """
+    mark = "?" if is_sqlite(session) else "%s"
     statement = (
-        update(Item)
-        .where(col(Item.dataset_id) == dataset_id, col(Item.number) == bindparam("at"))
-        .values(same_as=bindparam("first"), occurrence=bindparam("count"))
+        f"UPDATE item SET same_as = {mark}, occurrence = {mark} "
+        f"WHERE dataset_id = {dataset_id:d} AND number = {mark}"
     )
-    columns = (twins[name].tolist() for name in ("number", "first", "occurrence"))
-    rows = [{"at": at, "first": first, "count": count} for at, first, count in zip(*columns, strict=True)]
-    session.connection().execute(statement, rows)
+    columns = [twins[name].tolist() for name in ("first", "occurrence", "number")]
+    connection: Any = session.connection().connection
+    cursor = connection.cursor()
+    cursor.executemany(statement, zip(*columns, strict=True))
+    cursor.close()
 
 
 _FOUND = {

@@ -79,27 +79,28 @@ def write_chats(path: Path, size: int) -> int:
     return items
 
 
-def best(work: Callable[[], object]) -> float:
-    """The shortest of a few rounds, in seconds."""
-    times = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return min(times)
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def measure(folder: Path) -> dict[str, float]:
-    """What the process of its own does: seconds of each way, and MiB of memory growth on the way to ready."""
+    """What the process of its own does: the shortest seconds of each way, and MiB of memory growth to ready.
+
+    The ways take turns, so that a busy machine slows them alike; memory is that of the first check.
+    """
     import orjson
 
     from app.datasets.check import Report
     from app.datasets.lines import LineReader
     from app.datasets.parse import read_jsonl
     from app.datasets.rows import FORMATS
+    from app.migrate import migrate
 
     path = folder / "chat.jsonl"
-    ready, growth = to_ready(path)
+    migrate()
 
     def plain() -> None:
         with path.open("rb") as file:
@@ -110,43 +111,40 @@ def measure(folder: Path) -> dict[str, float]:
         for _ in read_jsonl(LineReader(path), FORMATS["openai-chat"], Report()):
             pass
 
-    return {"bound": best(plain), "read": best(read), "ready": ready, "growth": growth}
+    rounds, growth = [], 0.0
+    for number in range(ROUNDS):
+        check = queued(path, number)
+        before = memory("VmRSS")
+        ready = seconds(check)
+        growth = growth or memory("VmHWM") - before
+        rounds.append((seconds(plain), seconds(read), ready))
+    return dict(zip(("bound", "read", "ready"), map(min, *rounds), strict=True)) | {"growth": growth}
 
 
-def to_ready(path: Path) -> tuple[float, float]:
-    """(seconds of the shortest of a few checks from queued to ready, MiB of memory growth)."""
+def queued(path: Path, number: int) -> Callable[[], None]:
+    """Uploads the file once more; what is returned checks it, from queued to ready."""
     from app.datasets.service import upload_dataset
     from app.db import session_scope
     from app.lab.actor import first_actor
-    from app.migrate import migrate
     from app.tables import Dataset, DatasetState
     from workers.datasets import check
 
-    migrate()
+    copy = path.with_name(f"upload-{number}")
+    os.link(path, copy)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    times = []
-    before = memory("VmRSS")
-    for number in range(ROUNDS):
-        copy = path.with_name(f"upload-{number}")
-        os.link(path, copy)
-        with session_scope() as session:
-            dataset = upload_dataset(
-                session,
-                first_actor(session),
-                copy,
-                file_name="chat.jsonl",
-                sha256=digest,
-                size=path.stat().st_size,
-            )
-        began = time.perf_counter()
+    with session_scope() as session:
+        actor, size = first_actor(session), path.stat().st_size
+        dataset = upload_dataset(session, actor, copy, file_name=path.name, sha256=digest, size=size)
+
+    def run() -> None:
         check(dataset.id or 0)
-        times.append(time.perf_counter() - began)
         with session_scope(write=False) as session:
             found = session.get_one(Dataset, dataset.id)
         if found.state != DatasetState.READY:
             raise SystemExit(f"the dataset is {found.state}: {found.problems}")
-    return min(times), memory("VmHWM") - before
+
+    return run
 
 
 def memory(kind: str) -> float:
