@@ -23,7 +23,7 @@ GOLDS: dict[str, Callable[[int], str]] = {
     "text": lambda n: f"the reaction number {n} is {'fast and hot' if n % 2 else 'slow, then it stops'}",
 }
 WRONG: dict[str, Callable[[int], str]] = {
-    "classification": lambda n: ["base", "acid", "salt, hydrated", "=1+1"][n % 4],
+    "classification": lambda n: "=1+1" if n % 4 == 3 else LABELS[(n + 1) % 3],
     "number": lambda n: ["12", "about -3.5 units", "1e3", "none"][n % 4],
     "list": lambda n: f"part {n % 5}, other",
     "json": lambda n: ['{"name": "x"}', '{"name": ', '{"size": {"w": 0, "h": 1}}', "[1, 2]"][n % 4],
