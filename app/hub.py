@@ -118,7 +118,7 @@ def _cached(repo: str, revision: str) -> Snapshot | None:
         folder = Path(snapshot_download(repo, repo_type="dataset", revision=revision, local_files_only=True))
     except LocalEntryNotFoundError:
         return None
-    files = {
+    files: dict[str, int | None] = {
         str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()
     }
     return Snapshot(folder.name, files)

@@ -3,6 +3,7 @@
 It names the data by hash, so it finds them under any name and number. Used by routes.py and api.py.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -15,7 +16,8 @@ from app.catalog.models import find_model
 from app.datasets.make_split import SplitRequest
 from app.datasets.service import make_split
 from app.errors import Invalid, NotFound
-from app.experiments.plan import GridRow, data_facts
+from app.experiments.facts import data_facts
+from app.experiments.plan import GridRow
 from app.lab.actor import Actor, find, owned
 from app.runs.ledger import sent_values
 from app.tables import Dataset, DatasetState, Experiment, Run, Split
@@ -93,17 +95,7 @@ def split_by_hash(
     found: Split | None = session.exec(query.order_by(col(Split.id))).first()
     if found is not None:
         return found
-    known = {field.name for field in fields(SplitRequest)} - {"kind", "name"}
-    unknown = [key for key in parameters if key not in known]
-    if unknown or not kind:
-        raise Invalid(
-            f"The split {name[:100]!r} is not here and cannot be drawn: "
-            + (f"{unknown[0]!r} is no parameter of a split." if unknown else "its kind is not said."),
-            "Take the file as Tunebook wrote it.",
-            {"split": "not found"},
-        )
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()}
-    made = make_split(session, actor, dataset_id, SplitRequest(kind=kind, name=name, **values))
+    made = make_split(session, actor, dataset_id, _split_request(kind, name, parameters))
     if made.sha256 != sha256.lower():
         raise Invalid(
             f"The split {name[:100]!r} drawn here has another hash ({made.sha256[:12]}) than the file names.",
@@ -111,6 +103,34 @@ def split_by_hash(
             {"split": "another hash"},
         )
     return made
+
+
+def _split_request(kind: str, name: str, parameters: Mapping[str, Any]) -> SplitRequest:
+    """The split's parameters, checked by the type of each one's default."""
+    standard = {one.name: one.default for one in fields(SplitRequest) if one.name not in ("kind", "name")}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in parameters.items()
+    }
+    wrong = [f"{key!r} is no parameter of a split" for key in values if key not in standard]
+    wrong += [
+        f"{key!r} cannot be {value!r}" for key, value in values.items() if not _fits(standard.get(key), value)
+    ]
+    if wrong or not kind:
+        raise Invalid(
+            f"The split {name[:100]!r} is not here and cannot be drawn: {(wrong or ['its kind is not said'])[0][:300]}.",
+            "Take the file as Tunebook wrote it.",
+            {"split": "not found"},
+        )
+    return SplitRequest(kind=kind, name=name, **values)
+
+
+def _fits(standard: Any, value: Any) -> bool:
+    if isinstance(standard, tuple):
+        return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(standard, float):
+        return number
+    return number and isinstance(value, int) if isinstance(standard, int) else isinstance(value, str)
 
 
 def settled_row(

@@ -109,6 +109,11 @@ def test_the_split_is_drawn_anew_elsewhere(
             422,
             "'sead' is no parameter",
         ),
+        (
+            {"split": {"sha256": "0" * 64, "kind": "seeded", "parameters": {"seed": "x"}}},
+            422,
+            "'seed' cannot be 'x'",
+        ),
         ({"models": [{"model": "baseline/none"}]}, 422, "There is no model"),
         ({"dataset": None}, 422, "No dataset is named"),
     ],

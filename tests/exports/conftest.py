@@ -1,9 +1,7 @@
 """Runs that are done, with weights: for tests of what is made of them."""
 
-import json
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,6 @@ from app.storage import run_folder
 from app.tables import Dataset, Experiment, Export, Run, RunState, Split
 from tests.pages import _add_score, upload
 from tests.stack import rule_rows
-from tests.training.bundles import values_of
 
 LEDGER = {"epochs": {"asked": 3, "sent": 3, "resolved": 3, "source": "you"}}
 
@@ -24,7 +21,8 @@ LEDGER = {"epochs": {"asked": 3, "sent": 3, "resolved": 3, "source": "you"}}
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Every message that would have gone to a worker; no broker is asked."""
     messages: list[tuple[str, int]] = []
-    monkeypatch.setattr("app.queue.send", lambda task, row_id: messages.append((task, row_id)))
+    for module in ("app.queue", "workers.sweep"):
+        monkeypatch.setattr(f"{module}.send", lambda task, row_id: messages.append((task, row_id)))
     return messages
 
 
@@ -76,14 +74,3 @@ def export_now(export_id: int) -> Export:
     make(export_id)
     with session_scope(write=False) as session:
         return session.get_one(Export, export_id)
-
-
-def write_bundle_config(folder: Path, model: str, base: Path, rows: list[dict[str, Any]]) -> None:
-    """What the merge reads of a bundle: config.json and train.jsonl."""
-    config = {
-        "launch_key": "key", "kind": "hf", "model": model, "model_path": str(base), "task": "classification",
-        "labels": [], "hyperparameters": values_of(model, max_seq_len=64), "seed": 1, "threads": 1,
-        "max_new_tokens": 8,
-    }  # fmt: skip
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

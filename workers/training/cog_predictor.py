@@ -58,7 +58,7 @@ class Predictor(BasePredictor):
             return self._render([{"role": "user", "content": f"{system}\n\n{prompt}"}])
 
     def _render(self, chat: list[dict[str, str]]) -> Any:
-        found = self.tokenizer.apply_chat_template(
+        found: Any = self.tokenizer.apply_chat_template(
             chat, add_generation_prompt=True, return_tensors="pt", return_dict=True, enable_thinking=False
         )
         return {name: found[name].to(self.device) for name in ("input_ids", "attention_mask")}
