@@ -14,8 +14,19 @@ from app.web.security import Security
 from app.web.session import gate
 
 # The features in the order of the house: what has pages, and what has JSON.
-PAGES = ("home", "lab", "datasets", "catalog", "runs", "evaluations", "experiments", "comparisons", "exports")
-API = ("datasets", "catalog", "runs", "evaluations", "experiments", "comparisons", "exports")
+PAGES = (
+    "home",
+    "lab",
+    "settings",
+    "datasets",
+    "catalog",
+    "runs",
+    "evaluations",
+    "experiments",
+    "comparisons",
+    "exports",
+)
+API = ("settings", "datasets", "catalog", "runs", "evaluations", "experiments", "comparisons", "exports")
 
 
 class Application(FastAPI):

@@ -18,6 +18,8 @@ from app.log import log
 CHECK_DATASET = "datasets.check"
 ADVANCE_RUN = "runs.advance"
 MAKE_EXPORT = "exports.make"
+CHECK_ENDPOINT = "endpoints.check"
+ADVANCE_JUDGING = "judgings.advance"
 TEST_PAIR = "comparisons.test_pair"
 SWEEP = "sweep.look"
 

@@ -15,7 +15,17 @@ from app.log import set_up_logging
 from app.queue import SWEEP, broker_options
 from app.tether import hold_tether
 
-celery = Celery("tunebook", include=["workers.sweep", "workers.datasets", "workers.runs", "workers.exports", "workers.comparisons"])
+celery = Celery(
+    "tunebook",
+    include=[
+        "workers.sweep",
+        "workers.datasets",
+        "workers.runs",
+        "workers.exports",
+        "workers.comparisons",
+        "workers.endpoints",
+    ],
+)
 celery.conf.update(
     # Results belong in the database.
     task_ignore_result=True,

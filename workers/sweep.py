@@ -7,8 +7,30 @@ from sqlmodel import Session, col, select
 
 from app.clock import in_seconds, now
 from app.db import session_scope
-from app.queue import ADVANCE_RUN, CHECK_DATASET, MAKE_EXPORT, SWEEP, TEST_PAIR, send
-from app.tables import ACTIVE, Dataset, DatasetState, Export, ExportState, PairTest, PairTestState, Run
+from app.queue import (
+    ADVANCE_JUDGING,
+    ADVANCE_RUN,
+    CHECK_DATASET,
+    CHECK_ENDPOINT,
+    MAKE_EXPORT,
+    SWEEP,
+    TEST_PAIR,
+    send,
+)
+from app.tables import (
+    ACTIVE,
+    Dataset,
+    DatasetState,
+    Endpoint,
+    EndpointState,
+    Export,
+    ExportState,
+    Judging,
+    JudgingState,
+    PairTest,
+    PairTestState,
+    Run,
+)
 from workers.celery_app import celery
 from workers.task import owner_is_dead
 
@@ -18,6 +40,8 @@ WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
     (Dataset, (DatasetState.QUEUED, DatasetState.CHECKING), CHECK_DATASET),
     (Run, ACTIVE, ADVANCE_RUN),
     (Export, (ExportState.QUEUED, ExportState.WORKING), MAKE_EXPORT),
+    (Endpoint, (EndpointState.CHECKING,), CHECK_ENDPOINT),
+    (Judging, (JudgingState.QUEUED, JudgingState.WORKING), ADVANCE_JUDGING),
     (PairTest, (PairTestState.QUEUED,), TEST_PAIR),
 )
 

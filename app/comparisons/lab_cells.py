@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 from app.evaluations.leaderboard import PRIMARY
 from app.lab.actor import Actor
 from app.metrics import for_task
-from app.runs.lock import locked_experiments
+from app.runs.lock import not_locked
 from app.tables import Dataset, Evaluation, Run, RunState, Score, Scoring, Split
 
 
@@ -58,7 +58,7 @@ class Place:
 
 def counted() -> Any:
     """Which runs count: no single folds (their pooled run does), and none whose test scores are still hidden."""
-    return and_(col(Run.fold).is_(None), col(Run.experiment_id).not_in(locked_experiments()))
+    return and_(col(Run.fold).is_(None), not_locked())
 
 
 def read_cells(session: Session, actor: Actor) -> list[Cell]:

@@ -72,7 +72,9 @@ def _rail(path: str, actor: Actor | None) -> tuple[list[NavItem], list[str]]:
         ("Models", "/models", None),
         ("Lab", "/lab", None),
     ]
-    current = "/experiments" if path.startswith("/runs") else path
+    noun = "/" + path.split("/")[1]
+    # Pages without an entry of their own stand under another.
+    current = {"/runs": "/experiments", "/judgings": "/experiments", "/settings": "/lab"}.get(noun, path)
     nav = [NavItem(label, href, current.startswith(href), n) for label, href, n in entries]
     return nav, [f"{plural(counts[2], 'run')} under way"] if counts[2] else []
 
