@@ -8,6 +8,7 @@ from app.comparisons.board import Board, board
 from app.comparisons.choice import OF_A_PAIR, SHOWS, Choice
 from app.comparisons.item_cells import ItemRow, item_row
 from app.comparisons.pair import Pair
+from app.comparisons.pair_tests import tests_address
 from app.comparisons.queries import Comparison
 from app.comparisons.sentence import p_text, points
 from app.datasets.leaks import ceiling_of, ceiling_sentence
@@ -48,6 +49,8 @@ class ComparisonPage:
     pair: Pair | None
     flips: dict[str, FlipCell]
     numbers: list[tuple[str, str]]
+    # Where the paired tests by every metric are, with all chosen seeds of either model.
+    tests: str
     shows: Links
     labels: list[str]
     groups: list[str]
@@ -84,6 +87,7 @@ def comparison_page(view: Comparison) -> ComparisonPage:
         pair=view.pair,
         flips=_flips(view),
         numbers=_numbers(view.pair),
+        tests=tests_address(view.pair, rows, choice.subset) if view.pair else "",
         shows=[
             (label, address(choice, "items", show=name), name == choice.show, None)
             for name, label in SHOWS.items()

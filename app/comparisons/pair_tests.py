@@ -10,6 +10,7 @@ from functools import lru_cache, reduce
 import numpy as np
 from sqlmodel import Session, col, select
 
+from app.comparisons.pair import Pair
 from app.comparisons.paired import PairedTest, paired_tests
 from app.db import session_scope
 from app.errors import Invalid, NotFound
@@ -76,6 +77,25 @@ def ask_pair_tests(
     session.flush()
     enqueue(session, TEST_PAIR, row.id or 0)
     return replace(found, state="computing", error="", hint="")
+
+
+def tests_address(pair: Pair, rows: Sequence[LeaderboardRow], subset: str) -> str:
+    """The address of the tests of a pair, each model with all its seeds among `rows`."""
+    sides = [",".join(map(str, _seeds(run, rows))) for run in (pair.a, pair.b)]
+    if sides[0] == sides[1]:
+        # Two seeds of one model against each other.
+        sides = [str(pair.a.run_id), str(pair.b.run_id)]
+    return f"/compare/tests?a={sides[0]}&b={sides[1]}&subset={subset}"
+
+
+def _seeds(run: LeaderboardRow, rows: Sequence[LeaderboardRow]) -> list[int]:
+    def model(row: LeaderboardRow) -> tuple[object, ...]:
+        return row.experiment_id, row.model, row.variant, row.fold, row.pooled
+
+    found = [
+        row.run_id for row in rows if model(row) == model(run) and row.scoring_id and row.seed is not None
+    ]
+    return sorted(found)[:MOST_SEEDS] if run.run_id in found else [run.run_id]
 
 
 def compute_pair_tests(row: PairTest, save: Save) -> None:

@@ -1,35 +1,60 @@
 """The panel of paired tests by every metric, a fragment of the compare page that comes after it."""
 
-from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
 
 from app.comparisons.pair_tests import PairTests, ask_pair_tests, pair_tests
 from app.comparisons.run_ids import parse_runs
 from app.comparisons.sentence import SIGNIFICANT, p_text
 from app.evaluations.columns import written
+from app.evaluations.leaderboard import LeaderboardRow
 from app.web.forms import Posted
-from app.web.pages import fragment
+from app.web.pages import fragment, is_htmx, page, see
 from app.web.session import Acting, Database
 
 router = APIRouter()
 
 
 @router.get("/compare/tests")
-def show_tests(session: Database, actor: Acting, a: str, b: str, subset: str = "all") -> HTMLResponse:
+def show_tests(
+    request: Request, session: Database, actor: Acting, a: str, b: str, subset: str = "all"
+) -> HTMLResponse:
     """The tests of runs `a` (`1,2,3`: seeds of one model) against runs `b`; it asks again while they are computed."""
-    return _panel(pair_tests(session, actor, parse_runs([a]), parse_runs([b]), subset), a, b)
+    found = pair_tests(session, actor, parse_runs([a]), parse_runs([b]), subset)
+    if is_htmx(request):
+        return fragment("comparisons/_tests.html", **_view(found))
+    return page(request, "comparisons/tests.html", "Paired tests", **_view(found))
 
 
 @router.post("/compare/tests")
-def ask_tests(session: Database, actor: Acting, form: Posted) -> HTMLResponse:
+def ask_tests(request: Request, session: Database, actor: Acting, form: Posted) -> Response:
     """Queues the tests of a large pair."""
     a, b, subset = (str(form.get(name) or "") for name in ("a", "b", "subset"))
     found = ask_pair_tests(session, actor, parse_runs([a]), parse_runs([b]), subset or "all")
-    return _panel(found, a, b)
+    view = _view(found)
+    return fragment("comparisons/_tests.html", **view) if is_htmx(request) else see(view["address"])
 
 
-def _panel(found: PairTests, a: str, b: str) -> HTMLResponse:
-    return fragment("comparisons/_tests.html", found=found, a=a, b=b, lines=_lines(found))
+def _view(found: PairTests) -> dict[str, Any]:
+    a, b = (",".join(str(row.run_id) for row in side) for side in (found.a, found.b))
+    return {
+        "found": found,
+        "a": a,
+        "b": b,
+        "names": [_name(side) for side in (found.a, found.b)],
+        "address": f"/compare/tests?a={a}&b={b}&subset={found.subset}",
+        "back": f"/compare?runs={a},{b}&a={found.a[0].run_id}&b={found.b[0].run_id}",
+        "lines": _lines(found),
+    }
+
+
+def _name(rows: list[LeaderboardRow]) -> str:
+    """The model, with its seed or how many it has."""
+    first = rows[0]
+    named = " ".join(part for part in (first.label, first.variant) if part)
+    return first.name if len(rows) == 1 else f"{named}, {len(rows)} seeds"
 
 
 def _lines(found: PairTests) -> list[dict[str, str]]:

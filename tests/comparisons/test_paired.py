@@ -15,7 +15,7 @@ from app.lab.actor import Actor
 from app.metrics import for_task
 from app.statistics import mcnemar_exact, paired_difference
 from tests.metrics.samples import LABELS, classification, number, words
-from tests.pages import stranger, upload
+from tests.pages import region, stranger, upload
 from workers.comparisons import compute
 
 API = "/api/v1/comparisons/tests"
@@ -142,9 +142,13 @@ def test_a_small_pair_is_ready_at_once(client: TestClient, runs: list[int]) -> N
     assert (accuracy["metric"], accuracy["n"]) == ("accuracy", 27)
     assert accuracy["difference"] == pytest.approx(15 / 27)
     assert accuracy["p"] == mcnemar_exact(15, 0)
-    page = client.get(f"/compare/tests?a={runs[0]}&b={runs[1]}").text
-    assert "A ahead" in page
-    assert "Macro-F1" in page
+    page = client.get(f"/compare/tests?a={runs[0]}&b={runs[1]}")
+    assert "A ahead" in page.text
+    assert "Macro-F1" in page.text
+    part = client.get(f"/compare/tests?a={runs[0]}&b={runs[1]}", headers={"hx-request": "true"}).text
+    assert region(page.text, "tests") == region(part, "tests")
+    whole = client.get(f"/compare?runs={runs[0]},{runs[1]}&a={runs[0]}&b={runs[1]}").text
+    assert f"/compare/tests?a={runs[0]}&amp;b={runs[1]}&amp;subset=all" in whole
 
 
 def test_a_large_pair_is_computed_by_the_worker_once(
@@ -156,6 +160,7 @@ def test_a_large_pair_is_computed_by_the_worker_once(
     assert 'hx-post="/compare/tests"' in client.get(f"/compare/tests?a={runs[0]}&b={runs[1]}").text
     assert client.post(address).json()["state"] == "computing"
     form = {"a": runs[0], "b": runs[1], "subset": "all"}
+    assert "being computed" in client.post("/compare/tests", data=form, headers={"hx-request": "true"}).text
     assert "being computed" in client.post("/compare/tests", data=form).text
     compute(1)
     compute(1)
