@@ -15,6 +15,8 @@ FOUNDATION = {
     *(
         "cells",
         "config",
+        "hub",
+        "yaml_text",
         "db",
         "errors",
         "queue",
