@@ -1,20 +1,29 @@
-"""The wide CSV: one line per item, the columns of every chosen run beside each other."""
+"""The wide CSV: one line per item, the columns of every chosen run beside each other.
 
-from collections.abc import Iterator
+Lines are put together from pieces, as 100,000 items of several runs are millions of cells: probabilities are
+formatted straight from the database's JSON, and texts that come again are quoted once.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
-from sqlmodel import Session, select
+import msgspec
+import numpy as np
+from sqlalchemy import Text, cast
+from sqlmodel import Session, col, select
 
-from app.cells import guarded
-from app.comparisons.items import ComparedItem, compared_items
-from app.comparisons.queries import compared_runs
+from app.comparisons.queries import NOTHING, compared_runs
+from app.datasets.stored import StoredItem, items_by_number
 from app.db import new_session
 from app.evaluations.leaderboard import LeaderboardRow
-from app.evaluations.table import csv_text
+from app.evaluations.outcomes import outcomes
+from app.evaluations.table import guarded
 from app.lab.actor import Actor
-from app.tables import Dataset, Prediction, Split
+from app.tables import Dataset, Prediction, Reading, Split
 
-BATCH = 1_000
+BATCH = 2_000
+Safe = Callable[[str | None], str]
 
 
 def wide_csv(session: Session, actor: Actor, run_ids: list[int], raw: bool) -> Iterator[bytes]:
@@ -24,10 +33,25 @@ def wide_csv(session: Session, actor: Actor, run_ids: list[int], raw: bool) -> I
 
     def pieces() -> Iterator[bytes]:
         with new_session(write=False) as own:
-            safe = (lambda text: text or "") if raw else guarded
-            yield from csv_text(_header(rows, dataset.labels, safe), _lines(own, rows, dataset, split, safe))
+            safe = _plain if raw else guarded
+            quoted = lru_cache(10_000)(lambda text: quote(safe(text)))
+            yield (",".join(quote(name) for name in _header(rows, dataset.labels, safe)) + "\r\n").encode()
+            yield from _lines(own, rows, dataset, split, quoted)
 
     return pieces()
+
+
+def quote(text: str) -> str:
+    """One cell as the csv module writes it (RFC 4180)."""
+    if '"' in text:
+        text = text.replace('"', '""')
+    elif not ("," in text or "\n" in text or "\r" in text):
+        return text
+    return f'"{text}"'
+
+
+def _plain(text: str | None) -> str:
+    return text or ""
 
 
 def _names(rows: list[LeaderboardRow]) -> list[str]:
@@ -38,7 +62,7 @@ def _names(rows: list[LeaderboardRow]) -> list[str]:
     ]
 
 
-def _header(rows: list[LeaderboardRow], labels: list[str], safe: Any) -> list[str]:
+def _header(rows: list[LeaderboardRow], labels: list[str], safe: Safe) -> list[str]:
     head = ["item", "line", "split", "group", "input", "expected"]
     for name in _names(rows):
         head += [safe(f"{name}: answer"), safe(f"{name}: answer_read"), safe(f"{name}: correct")]
@@ -47,28 +71,64 @@ def _header(rows: list[LeaderboardRow], labels: list[str], safe: Any) -> list[st
 
 
 def _lines(
-    session: Session, rows: list[LeaderboardRow], dataset: Dataset, split: Split, safe: Any
-) -> Iterator[list[Any]]:
-    evaluations = [row.evaluation_id for row in rows]
-    numbers = session.exec(
-        select(Prediction.number)
-        .where(Prediction.evaluation_id.in_(evaluations))  # type: ignore[attr-defined]
-        .distinct()
-        .order_by(Prediction.number)  # type: ignore[arg-type]
-    ).all()
+    session: Session, rows: list[LeaderboardRow], dataset: Dataset, split: Split, quoted: Safe
+) -> Iterator[bytes]:
+    packed = outcomes(session, [row.scoring_id or 0 for row in rows])
+    numbers = np.unique(
+        np.concatenate([packed.get(row.scoring_id or 0, NOTHING).numbers for row in rows])
+    ).tolist()
+    nothing = "," * (2 + len(dataset.labels))
     for start in range(0, len(numbers), BATCH):
-        for compared in compared_items(session, rows, dataset, split, numbers[start : start + BATCH]):
-            yield _line(compared, len(dataset.labels), safe)
+        batch = numbers[start : start + BATCH]
+        items = items_by_number(session, dataset, split, batch)
+        columns = [_column(session, row, batch[0], batch[-1], len(dataset.labels), quoted) for row in rows]
+        yield "".join(
+            f"{_item(items[number], quoted)},{','.join([column.get(number, nothing) for column in columns])}\r\n"
+            for number in batch
+            if number in items
+        ).encode()
 
 
-def _line(compared: ComparedItem, n_labels: int, safe: Any) -> list[Any]:
-    item = compared.item
-    line: list[Any] = [item.item_id, item.line, "test", safe(item.group), safe(item.input), safe(item.answer)]
-    for answer in compared.answers:
-        if answer is None:
-            line += [""] * (3 + n_labels)
-            continue
-        line += [safe(answer.given), safe(answer.read), "true" if answer.correct else "false"]
-        values = [f"{p:.6g}" for _, p in answer.probabilities]
-        line += values or [""] * n_labels
-    return line
+def _item(item: StoredItem, quoted: Safe) -> str:
+    return (
+        f"{item.item_id},{item.line},test,{quoted(item.group)},{quoted(item.input)},{quoted(item.answer)}"
+    )
+
+
+def _column(
+    session: Session, row: LeaderboardRow, first: int, last: int, n_labels: int, quoted: Safe
+) -> dict[int, str]:
+    """{item number: one run's cells, joined by commas} of the items from `first` to `last`."""
+    query = (
+        select(
+            col(Prediction.number),
+            col(Prediction.answer),
+            cast(Prediction.probabilities, Text),
+            col(Reading.answer_read),
+            col(Reading.correct),
+        )
+        .join(Reading, col(Reading.number) == Prediction.number)
+        .where(
+            Prediction.evaluation_id == row.evaluation_id,
+            Reading.scoring_id == row.scoring_id,
+            col(Prediction.number).between(first, last),
+        )
+    )
+    # The driver's own rows: twice as fast as SQLAlchemy's, and all values are plain.
+    cursor: Any = session.connection().execute(query).cursor
+    decode = msgspec.json.Decoder(list[float]).decode
+    form = ",".join(["%.6g"] * n_labels)
+    empty = "," * (n_labels - 1)
+    end = "," if n_labels else ""
+    column: dict[int, str] = {}
+    answers: dict[tuple[Any, ...], str] = {}
+    for number, given, text, *answer in cursor.fetchall():
+        key = (given, *answer)
+        cells = answers.get(key)
+        if cells is None:
+            cells = answers[key] = (
+                f"{quoted(given)},{quoted(answer[0])},{'true' if answer[1] else 'false'}{end}"
+            )
+        chances = decode(text) if text and text != "null" else ()
+        column[number] = cells + (form % tuple(chances) if len(chances) == n_labels else empty)
+    return column

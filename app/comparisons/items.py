@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from sqlalchemy import and_, or_
 from sqlmodel import Session, col, select
 
 from app.datasets.stored import StoredItem, items_by_number
@@ -53,12 +55,10 @@ def _answers(
         select(Prediction, Reading)
         .join(Reading, col(Reading.number) == Prediction.number)
         .where(
-            col(Prediction.evaluation_id).in_([row.evaluation_id for row in rows]),
-            col(Reading.scoring_id).in_([row.scoring_id for row in rows]),
+            or_(*(_of_run(row) for row in rows)),
             col(Prediction.number).in_(numbers),
         )
     )
-    own = {(row.evaluation_id, row.scoring_id) for row in rows}
     return {
         (made.evaluation_id, made.number): Answer(
             reading.answer_read,
@@ -71,5 +71,10 @@ def _answers(
             made.error,
         )
         for made, reading in found
-        if (made.evaluation_id, reading.scoring_id) in own
     }
+
+
+def _of_run(row: LeaderboardRow) -> Any:
+    return and_(
+        col(Prediction.evaluation_id) == row.evaluation_id, col(Reading.scoring_id) == row.scoring_id
+    )

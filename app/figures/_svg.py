@@ -94,6 +94,10 @@ def _mark(mark: Mark, inline: bool) -> str:
 def _text(text: Text, inline: bool) -> str:
     turned = f' transform="rotate(-90 {_n(text.x)} {_n(text.y)})"' if text.turned else ""
     anchor = "" if text.anchor == "start" else f' text-anchor="{text.anchor}"'
-    bold = ' font-weight="600"' if text.bold else ""
-    place = f'x="{_n(text.x)}" y="{_n(text.y)}" font-size="{_n(text.size)}"'
-    return f"<text {place}{anchor}{bold}{turned} {_paint(text.colour, inline, 'fill')}>{escape(text.text)}</text>"
+    font = f'font-size="{_n(text.size)}"' + (' font-weight="600"' if text.bold else "")
+    place = f'x="{_n(text.x)}" y="{_n(text.y)}"{anchor}{turned}'
+    paint, words = _paint(text.colour, inline, "fill"), escape(text.text)
+    # A page's style sheet sets every text in a drawing; there the size comes from around it.
+    if inline:
+        return f"<g {font}><text {place} {paint}>{words}</text></g>"
+    return f"<text {place} {font} {paint}>{words}</text>"
