@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Response, UploadFile
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
 
 from app.datasets.queries import find_split
@@ -53,6 +53,10 @@ class ExperimentAsked(BaseModel):
     (content type application/yaml), with `dataset` by hash in place of `dataset_id`."""
 
     dataset_id: int | None = None
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"dataset_id": 1, "models": [{"model": "baseline/majority"}]}]}
+    )
+
     dataset: DatasetNamed | None = None
     split: int | str | SplitNamed | None = None
     name: str = Field("", max_length=200)

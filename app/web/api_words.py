@@ -36,8 +36,10 @@ def type_text(whole: Schema, schema: Schema) -> str:
 
 
 def example(whole: Schema, schema: Schema) -> Any:
-    """A value that fits the schema; of an object only what is required."""
+    """A value that fits the schema: the example it gives itself, else of an object only what is required."""
     schema = resolve(whole, schema)
+    if schema.get("examples"):
+        return schema["examples"][0]
     if "anyOf" in schema:
         return example(whole, schema["anyOf"][0])
     if schema.get("type") == "array":
