@@ -13,13 +13,14 @@ from sqlalchemy import event
 from sqlmodel import Session
 
 from app.config import settings
+from app.file_queue import SCHEME
 from app.log import log
 
 CHECK_DATASET = "datasets.check"
 ADVANCE_RUN = "runs.advance"
-MAKE_EXPORT = "exports.make"
 CHECK_ENDPOINT = "endpoints.check"
 ADVANCE_JUDGING = "judgings.advance"
+MAKE_EXPORT = "exports.make"
 TEST_PAIR = "comparisons.test_pair"
 SWEEP = "sweep.look"
 
@@ -37,16 +38,14 @@ def broker_options() -> dict[str, Any]:
             },
         }
     folder = settings().folder / "queue"
-    for name in ("messages", "processed", "control"):
+    for name in ("messages", "control"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     return {
-        "broker_url": "filesystem://",
+        "broker_url": f"{SCHEME}://",
         "broker_transport_options": {
             "data_folder_in": str(folder / "messages"),
             "data_folder_out": str(folder / "messages"),
-            "processed_folder": str(folder / "processed"),
             "control_folder": str(folder / "control"),
-            "store_processed": False,
             "polling_interval": 0.05,
         },
     }

@@ -28,7 +28,7 @@ from app.supervisor import Child, EndedEarly, end, make_tether, refuse_early_end
 CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "workers.celery_app")
 START_SECONDS = 60.0
 # Together under ten seconds, after which an impatient init system kills.
-WORKER_GRACE_SECONDS, TRAINING_GRACE_SECONDS = 6.0, 3.0
+WORKER_GRACE_SECONDS, TRAINING_GRACE_SECONDS = 7.0, 2.0
 # After a supervisor was killed, its children need a moment to notice and free the port.
 PATIENCE_SECONDS = 8.0
 

@@ -12,11 +12,12 @@ KINDS = ("providers", "trainers", "compute", "baselines", "metrics", "figures", 
 # The command, the application and what `tunebook` is made of; these may import everything but workers.
 ENTRIES = ("__main__", "main", "up", "serve", "client", "doctor")
 FOUNDATION = {
+    "file_queue",
     *(
         "cells",
-        "config",
         "hub",
         "yaml_text",
+        "config",
         "db",
         "errors",
         "queue",

@@ -4,6 +4,7 @@ Started as `celery -A workers.celery_app worker`, beside `celery -A workers.cele
 drives the sweep. Several clocks do no harm: each look is safe to take twice.
 """
 
+import logging
 from typing import Any
 
 from celery import Celery
@@ -11,7 +12,7 @@ from celery.signals import beat_embedded_init, beat_init, setup_logging, worker_
 
 from app import db
 from app.config import settings
-from app.log import set_up_logging
+from app.log import log, set_up_logging
 from app.queue import SWEEP, broker_options
 from app.tether import hold_tether
 
@@ -34,6 +35,8 @@ celery.conf.update(
     # Rows carry leases and the sweep nudges again, so early acknowledgement loses nothing.
     task_acks_late=False,
     worker_prefetch_multiplier=1,
+    # Nobody inspects or revokes tasks; a run is cancelled by its row.
+    worker_enable_remote_control=False,
     worker_hijack_root_logger=False,
     worker_redirect_stdouts=False,
     broker_connection_retry_on_startup=True,
@@ -50,6 +53,11 @@ celery.conf.update(
 @setup_logging.connect
 def _log(**_: Any) -> None:
     set_up_logging()
+    for name, level in (("celery", logging.WARNING), ("kombu", logging.ERROR)):
+        # Else a worker that gives up would do so without a word.
+        logger = logging.getLogger(name)
+        logger.handlers[:], logger.propagate = log.handlers, False
+        logger.setLevel(level)
 
 
 @worker_init.connect
