@@ -13,6 +13,7 @@ from sqlmodel import Session, col
 from app.datasets.formats import TITLES
 from app.datasets.items import PART_NAMES
 from app.datasets.leaks import ceiling_of, ceiling_sentence
+from app.datasets.make_folds import DESIGN_KINDS
 from app.datasets.samples import SAMPLES, Sample
 from app.datasets.service import can_map
 from app.datasets.stored import StoredItem, items_by_number
@@ -215,12 +216,15 @@ def _split_view(row: Dataset, split: Split, default: bool) -> SplitView:
 
 
 def splits_of(session: Session, actor: Actor, dataset_id: int) -> list[Split]:
-    """The dataset's splits in the order of making: the first is the default. The big columns load when used."""
+    """The dataset's splits in the order of making: the first is the default. The big columns load when used.
+
+    Those that a design made (folds, sizes) are not among them: nobody chooses one.
+    """
     find(session, actor, Dataset, dataset_id)
     return list(
         session.exec(
             owned(actor, Split)
-            .where(Split.dataset_id == dataset_id)
+            .where(Split.dataset_id == dataset_id, col(Split.kind).not_in(DESIGN_KINDS))
             .order_by(col(Split.id))
             .options(defer(Split.parts), defer(Split.group_of))  # type: ignore[arg-type]
         )

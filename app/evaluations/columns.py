@@ -50,15 +50,19 @@ def leaderboard_table(rows: Sequence[LeaderboardRow], task: str) -> LeaderboardT
     scores = [row.primary for row in rows if row.primary and row.primary.value is not None]
     axis = _axis(rows, scores) if scores else None
     caption = f"{primary.label} with 95 % intervals"
+    if any(row.locked for row in rows):
+        caption = f"{primary.label} on validation with 95 % intervals; the test set is locked"
+    chosen = any(row.validation and not row.locked for row in rows)
+    heads = [metric.label + (", %" if metric.format == "percent" else "") for metric in secondary]
     if any(row.model == "baseline/majority" and row.primary for row in rows):
         caption += "; the dashed line is the majority baseline"
     return LeaderboardTable(
         primary.label,
         "%" if primary.format == "percent" else "",
         primary.direction,
-        tuple(metric.label + (", %" if metric.format == "percent" else "") for metric in secondary),
+        tuple([*heads, "On validation"] if chosen else heads),
         axis,
-        tuple(_table_row(row, axis, [metric.name for metric in secondary]) for row in rows),
+        tuple(_table_row(row, axis, [metric.name for metric in secondary], chosen) for row in rows),
         caption,
     )
 
@@ -75,9 +79,11 @@ def _or(value: float | None, other: float | None) -> float:
     return value if value is not None else other or 0.0
 
 
-def _table_row(row: LeaderboardRow, axis: Axis | None, secondary: Sequence[str]) -> TableRow:
+def _table_row(row: LeaderboardRow, axis: Axis | None, secondary: Sequence[str], chosen: bool) -> TableRow:
     score = row.primary
     others = tuple(score_text(row.scores.get(name)) for name in secondary)
+    if chosen:
+        others += (score_text(row.validation),)
     if score is None or score.value is None or axis is None:
         return TableRow(row, DASH, "", "", None, others)
     low, high = _or(score.low, score.value), _or(score.high, score.value)

@@ -13,12 +13,13 @@ from app.lab.actor import Actor
 
 def predictions_csv(session: Session, actor: Actor, run_id: int, raw: bool) -> StreamingResponse:
     """Raises NotFound before anything is sent; then streams in a session of its own."""
-    labels = scored_run(session, actor, run_id).evaluation.labels
+    scored = scored_run(session, actor, run_id)
+    labels, pooled = scored.evaluation.labels, scored.run.pooled
 
     def pieces() -> Iterator[bytes]:
         with new_session(write=False) as own:
             rows = prediction_rows(own, scored_run(own, actor, run_id))
-            yield from csv_text(header(labels, raw), (cells(row, len(labels), raw) for row in rows))
+            yield from csv_text(header(labels, raw, pooled), (cells(row, len(labels), raw) for row in rows))
 
     return csv_response(pieces(), f"run-{run_id}-predictions{'-raw' if raw else ''}.csv")
 

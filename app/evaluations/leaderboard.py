@@ -80,9 +80,15 @@ class LeaderboardRow:
     @property
     def name(self) -> str:
         """The model with what sets it apart and its seed, as it is called in sentences."""
+        return f"{self.label}, {self.note}" if self.note and self.note != "imported" else self.label
+
+    @property
+    def note(self) -> str:
+        """What sets the run apart from others of its model, in a few words."""
         fold = "" if self.fold is None else f"fold {self.fold}"
         seed = "" if self.seed is None else f"seed {self.seed}"
-        return ", ".join(part for part in (self.label, self.variant, fold, seed) if part)
+        imported = "imported" if self.model.startswith("imported/") else ""
+        return ", ".join(part for part in (self.variant, fold, seed, imported) if part)
 
 
 def leaderboard(

@@ -1,7 +1,7 @@
 """Reads predictions with their items and readings, for pages, CSV and the API."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlmodel import Session, col, select
 
@@ -9,6 +9,7 @@ from app.datasets.stored import StoredItem, items_by_number
 from app.errors import NotFound
 from app.evaluations.answers import Rules
 from app.evaluations.looks import note_look
+from app.evaluations.pool import fold_numbers
 from app.evaluations.service import newest_scoring
 from app.evaluations.table import PredictionRow
 from app.lab.actor import Actor, find
@@ -64,6 +65,7 @@ def prediction_rows(
 ) -> Iterator[PredictionRow]:
     """Rows in the order of the items, starting behind item number `after`, read in batches."""
     left = limit if limit is not None else 2**62
+    folds = fold_numbers(session, scored.run)
     while left > 0:
         query = (
             select(Prediction, Reading)
@@ -83,7 +85,8 @@ def prediction_rows(
             return
         items = items_by_number(session, scored.dataset, scored.split, [row[0].number for row in batch])
         for prediction, reading in batch:
-            yield make_row(items[prediction.number], prediction, reading, scored.evaluation.part)
+            row = make_row(items[prediction.number], prediction, reading, scored.evaluation.part)
+            yield replace(row, fold=folds.get(row.number)) if folds else row
         after, left = batch[-1][0].number, left - len(batch)
         session.expunge_all()
 

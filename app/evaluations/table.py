@@ -31,12 +31,14 @@ class PredictionRow:
     latency_ms: float | None
     tokens: int | None
     error: str | None
+    # Of a pooled run: the fold (from 1) that tested the item.
+    fold: int | None = None
 
 
-def header(labels: Sequence[str], raw: bool = False) -> list[str]:
-    """The column names for a closed label set (or none)."""
+def header(labels: Sequence[str], raw: bool = False, folds: bool = False) -> list[str]:
+    """The column names for a closed label set (or none); a pooled run's have `fold` at the end."""
     names = [f"p({label})" for label in labels]
-    return [*FIXED, *(names if raw else map(guarded, names)), *LAST]
+    return [*FIXED, *(names if raw else map(guarded, names)), *LAST, *(("fold",) if folds else ())]
 
 
 def cells(row: PredictionRow, n_labels: int, raw: bool = False) -> list[Any]:
@@ -54,6 +56,7 @@ def cells(row: PredictionRow, n_labels: int, raw: bool = False) -> list[Any]:
         *("" if value is None else f"{value:.6g}" for value in (row.logprob, row.latency_ms)),
         "" if row.tokens is None else row.tokens,
         safe(row.error),
+        *([] if row.fold is None else [row.fold]),
     ]
 
 

@@ -9,12 +9,13 @@ from sqlmodel import Session
 
 from app.datasets.queries import find_split
 from app.errors import Invalid
-from app.evaluations.views import scores_json
+from app.experiments.designs import read_design
 from app.experiments.experiment_file import dataset_by_hash, experiment_yaml, settled_row, split_by_hash
 from app.experiments.imports import import_predictions
-from app.experiments.plan import Plan
-from app.experiments.queries import ExperimentView, experiment_view, list_experiments
+from app.experiments.lock import unlock_test
+from app.experiments.queries import experiment_view, list_experiments
 from app.experiments.service import LaunchRequest, data_of, launch_experiment, plan_experiment
+from app.experiments.views import experiment_json, plan_json
 from app.lab.actor import Actor
 from app.tables import Split
 from app.web.session import Acting, Database
@@ -52,16 +53,22 @@ class ExperimentAsked(BaseModel):
     """A launch. `split` is a split's id, name or hash; left out: the dataset's first. The same may come as YAML
     (content type application/yaml), with `dataset` by hash in place of `dataset_id`."""
 
-    dataset_id: int | None = None
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"dataset_id": 1, "models": [{"model": "baseline/majority"}]}]}
     )
 
+    dataset_id: int | None = None
     dataset: DatasetNamed | None = None
     split: int | str | SplitNamed | None = None
     name: str = Field("", max_length=200)
     models: list[ModelAsked]
     seeds: list[int] = [1]
+    # {"kind": "folds", "folds": 5, "seed": 1}, {"kind": "groups", "key": "family"}, {"kind": "sizes"}; see docs.
+    design: dict[str, Any] = {}
+    # {"name": "reorder", "rewrites": 4, "seed": 1, "parameters": {...}}: train items only.
+    augment: dict[str, Any] = {}
+    # "validation": test scores stay hidden until the test set is unlocked.
+    choose_on: str = Field("", max_length=20)
     dry_run: bool = False
     launch_key: str | None = Field(None, min_length=8, max_length=64)
 
@@ -85,6 +92,9 @@ def post_experiment(
         asked.name,
         [settled_row(row.model, row.hyperparameters, row.asked, dataset, split) for row in asked.models],
         asked.seeds,
+        design=read_design(asked.design),
+        augment=asked.augment,
+        choose_on=asked.choose_on,
     )
     if asked.launch_key:
         request = LaunchRequest(**{**request.__dict__, "launch_key": asked.launch_key})
@@ -125,6 +135,14 @@ def get_experiment(experiment_id: int, session: Database, actor: Acting) -> dict
     return experiment_json(experiment_view(session, actor, experiment_id))
 
 
+@router.post("/experiments/{experiment_id}/unlock")
+def post_unlock(experiment_id: int, session: Database, actor: Acting) -> dict[str, Any]:
+    """Shows the test scores of an experiment that chose on validation. Who, when and after how many runs stays
+    recorded."""
+    unlock_test(session, actor, experiment_id)
+    return experiment_json(experiment_view(session, actor, experiment_id))
+
+
 @router.post("/experiments/{experiment_id}/predictions", status_code=201)
 def post_predictions(
     experiment_id: int,
@@ -136,54 +154,3 @@ def post_predictions(
     """Imports predictions made elsewhere (CSV, JSON or JSONL) as `imported/<model>`."""
     run, matched_by = import_predictions(session, actor, experiment_id, model, file.file)
     return {"id": run.id, "model": run.model, "state": run.state, "matched_by": matched_by}
-
-
-def experiment_json(view: ExperimentView) -> dict[str, Any]:
-    """An experiment as the API gives it."""
-    return {
-        "id": view.id,
-        "name": view.name,
-        "dataset_id": view.dataset.id,
-        "split": {
-            "id": view.split.id,
-            "name": view.split.name,
-            "sha256": view.split.sha256,
-            "counts": view.split.counts,
-        },
-        "state": view.state,
-        "seeds": view.seeds,
-        "models": view.grid,
-        "runs": [
-            {
-                "id": row.run_id,
-                "model": row.model,
-                "seed": row.seed,
-                "state": row.state,
-                "progress": row.progress,
-                "scores": scores_json(row),
-            }
-            for row in view.rows
-        ],
-    }
-
-
-def plan_json(plan: Plan) -> dict[str, Any]:
-    """A plan as the API gives it; times and money are for one seed of each model and in total."""
-    return {
-        "runs": plan.runs,
-        "seconds": plan.seconds,
-        "cost_microdollars": plan.microdollars,
-        "problems": plan.problems,
-        "remarks": plan.remarks,
-        "models": [
-            {
-                "model": row.model.id,
-                "seeds": row.seeds,
-                "hyperparameters": row.values,
-                "ledger": row.ledger,
-                "estimate": row.estimate,
-                "problems": row.problems,
-            }
-            for row in plan.rows
-        ],
-    }

@@ -4,8 +4,8 @@ from sqlmodel import Session
 
 from app.catalog.facts import suggest
 from app.catalog.models import find_model
+from app.experiments.facts import data_facts
 from app.experiments.forms import LaunchForm
-from app.experiments.plan import data_facts
 from app.experiments.service import data_of
 from app.lab.actor import Actor, find
 from app.runs.ledger import sent_values

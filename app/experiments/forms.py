@@ -13,8 +13,11 @@ from starlette.datastructures import FormData
 
 from app.catalog.facts import presets
 from app.catalog.models import find_model
+from app.experiments.designs import Design, read_design
+from app.experiments.grid import shown as shown_text
 from app.experiments.plan import GridRow, PlannedModel
-from app.runs.ledger import text as as_text
+from app.experiments.service import LaunchRequest
+from app.runs.lock import VALIDATION
 from app.web.forms import text, texts, whole
 
 # What the control offers: {value: label}.
@@ -34,6 +37,15 @@ class LaunchForm:
     asked: dict[str, dict[str, Any]] = field(default_factory=dict)
     chosen_presets: dict[str, str] = field(default_factory=dict)
     launch_key: str = field(default_factory=lambda: secrets.token_hex(12))
+    # Texts as posted, so that what cannot be used is shown again: {"kind": "folds", "folds": "5", ...}
+    design: dict[str, str] = field(default_factory=dict)
+    augment: dict[str, Any] = field(default_factory=dict)
+    choose_on: str = ""
+
+    @property
+    def read_design(self) -> Design:
+        """The design; raises Invalid with a sentence."""
+        return read_design({name: value for name, value in self.design.items() if value})
 
     @property
     def grid(self) -> list[GridRow]:
@@ -73,7 +85,38 @@ def read_launch_form(form: FormData) -> LaunchForm:
         asked,
         chosen,
         text(form, "launch_key")[:64] or secrets.token_hex(12),
+        _design(form),
+        _augment(form),
+        VALIDATION if text(form, "choose_on") else "",
     )
+
+
+# What each design's fields are called in the form: {design: {its own name: the form's}}.
+DESIGN_FIELDS = {
+    "folds": {"folds": "folds", "seed": "fold_seed", "key": "fold_key", "pattern": "fold_pattern"},
+    "groups": {"key": "group_key", "pattern": "group_pattern"},
+    "sizes": {"shares": "shares", "seed": "size_seed"},
+}
+
+
+def _design(form: FormData) -> dict[str, str]:
+    kind = text(form, "design", "plain") or "plain"
+    named = DESIGN_FIELDS.get(kind, {})
+    return {"kind": kind} | {name: text(form, field_name) for name, field_name in named.items()}
+
+
+def _augment(form: FormData) -> dict[str, Any]:
+    name = text(form, "augment")
+    if not name:
+        return {}
+    prefix = f"augment:{name}:"
+    given = {key.removeprefix(prefix): text(form, key) for key in form if key.startswith(prefix)}
+    return {
+        "name": name,
+        "rewrites": text(form, "rewrites"),
+        "seed": text(form, "augment_seed"),
+        "parameters": given,
+    }
 
 
 def _seed_list(posted: str) -> str:
@@ -96,6 +139,21 @@ def _asked(form: FormData, model: str, preset: str) -> dict[str, Any]:
     return asked
 
 
+def asked_launch(form: LaunchForm) -> LaunchRequest:
+    """The form as a launch; raises Invalid for a design that cannot be read."""
+    return LaunchRequest(
+        form.dataset_id,
+        form.split_id,
+        form.name,
+        form.grid,
+        form.seeds,
+        form.launch_key,
+        form.read_design,
+        form.augment,
+        form.choose_on,
+    )
+
+
 def _memory(raw: str) -> dict[str, Any]:
     try:
         found = json.loads(raw)
@@ -111,5 +169,5 @@ def _memory(raw: str) -> dict[str, Any]:
 
 def remember(row: PlannedModel, preset: str) -> str:
     """The hidden field of one planned model: what was asked so far and what the fields now show."""
-    shown = {name: as_text(value) if value is not None else "" for name, value in row.values.items()}
+    shown = {name: shown_text(value) for name, value in row.values.items()}
     return json.dumps({"preset": preset, "asked": row.asked, "shown": shown})

@@ -1,21 +1,24 @@
 """What the launch page shows: tiles in groups, the plan with its fields, and the bar with the one button."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlmodel import Session
 
+from app.augmentations import augmentations
+from app.augmentations._base import Augmentation
 from app.catalog import facts as choices
 from app.catalog.models import GROUPS, Model, all_models
 from app.datasets.queries import splits_of
 from app.errors import TunebookError
-from app.experiments.forms import LaunchForm, remember
-from app.experiments.plan import Plan, PlannedModel, data_facts, make_plan
-from app.experiments.service import data_of
+from app.experiments.designs import KINDS, Design
+from app.experiments.facts import data_facts
+from app.experiments.forms import LaunchForm, asked_launch, remember
+from app.experiments.grid import shown
+from app.experiments.plan import Plan, PlannedModel
+from app.experiments.service import data_of, plan_data
 from app.format import about, money
 from app.hyperparameters import Hyperparameter
 from app.lab.actor import Actor
-from app.runs.ledger import text as as_text
 from app.tables import Dataset, Split
 
 
@@ -69,6 +72,36 @@ class LaunchPage:
     hint: str
 
     @property
+    def designs(self) -> list[tuple[str, str]]:
+        """The designs to choose between."""
+        return list(KINDS.items())
+
+    @property
+    def design(self) -> dict[str, str]:
+        """What the design's fields hold: what was posted, else the defaults."""
+        plain = Design()
+        shares = ", ".join(f"{100 * share:g}" for share in plain.shares)
+        standard = {"kind": "plain", "folds": str(plain.folds), "seed": str(plain.seed), "shares": shares}
+        return {**standard, "key": "", "pattern": "", **self.form.design}
+
+    @property
+    def metadata_keys(self) -> list[str]:
+        """The keys of the rows that groups can be read from."""
+        return list(self.dataset.facts.get("metadata_keys") or [])[:12]
+
+    @property
+    def augmentations(self) -> list[Augmentation]:
+        """The ways to multiply train items."""
+        return list(augmentations().values())
+
+    @property
+    def tested(self) -> str:
+        """What all runs are tested on, in a few words."""
+        if self.plan and self.plan.design.pooled:
+            return f"pooled over {len(self.plan.cells.cells)} folds"
+        return "on one test set"
+
+    @property
     def blocked(self) -> str:
         """Why the launch button is off; empty when it is on."""
         if self.error:
@@ -85,7 +118,7 @@ def launch_page(session: Session, actor: Actor, form: LaunchForm) -> LaunchPage:
     dataset, split = data_of(session, actor, form.dataset_id, split_id)
     plan, error, hint = None, "", ""
     try:
-        plan = make_plan(data_facts(dataset, split), form.grid, form.seeds)
+        plan = plan_data(session, dataset, split, asked_launch(form))
     except TunebookError as problem:
         error, hint = problem.message, problem.hint
     rows = [_plan_row(row, form.chosen_presets.get(row.model.id, "")) for row in plan.rows] if plan else []
@@ -111,7 +144,7 @@ def _plan_row(row: PlannedModel, preset: str) -> PlanRow:
         Field(
             f"h:{row.model.id}:{shape.name}",
             shape,
-            _shown(row.values.get(shape.name)),
+            shown(row.values.get(shape.name)),
             shape.name in row.asked,
         )
         for shape in row.fields
@@ -123,7 +156,3 @@ def _plan_row(row: PlannedModel, preset: str) -> PlanRow:
         preset,
         remember(row, preset),
     )
-
-
-def _shown(value: Any) -> str:
-    return "" if value is None else as_text(value)

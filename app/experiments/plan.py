@@ -3,35 +3,45 @@
 Pure once the facts are read: the launch page, the API's dry run and the launch itself use the same plan.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.catalog import facts as choices
 from app.catalog.facts import DataFacts
 from app.catalog.models import Model, find_model
-from app.datasets.leaks import ceiling_of, ceiling_sentence
 from app.errors import Invalid
+from app.experiments.designs import Cells, DataCell, Design, describe
+from app.experiments.grid import MAX_RUNS, parse_grid, variants
+from app.experiments.remarks import remarks, split_problems
 from app.hyperparameters import Hyperparameter
+from app.runs.augment import describe_augment
 from app.runs.ledger import open_ledger
-from app.statistics import smallest_difference
-from app.tables import Dataset, Split
-
-MAX_RUNS = 500
-FEW_TRAIN_ITEMS = 20
 
 
 @dataclass(frozen=True)
 class GridRow:
-    """One model asked for, with the hyperparameters that a person set."""
+    """One model asked for, with the hyperparameters that a person set; a list of values makes a grid."""
 
     model: str
     hyperparameters: dict[str, Any]
 
 
 @dataclass(frozen=True)
+class PlannedRun:
+    """One run: which cell of the data, what sets it apart, its seed, and its values as the ledger opens."""
+
+    cell: DataCell
+    variant: str
+    seed: int | None
+    ledger: dict[str, dict[str, Any]]
+    estimate: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class PlannedModel:
-    """One line of the plan: a model with its seeds, values and estimates (for one seed)."""
+    """One line of the plan. `values` and `asked` hold lists where a grid was asked for; `estimate` is of one run
+    on the whole data, `seconds` and `microdollars` of all its runs."""
 
     model: Model
     seeds: tuple[int | None, ...]
@@ -42,6 +52,17 @@ class PlannedModel:
     presets: dict[str, dict[str, Any]]
     estimate: dict[str, Any]
     problems: tuple[str, ...]
+    runs: tuple[PlannedRun, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of all runs; unknown times count as nothing."""
+        return sum(run.estimate["seconds"] or 0 for run in self.runs)
+
+    @property
+    def microdollars(self) -> int:
+        """Of all runs."""
+        return sum(run.estimate["microdollars"] for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -50,48 +71,60 @@ class Plan:
 
     rows: tuple[PlannedModel, ...]
     facts: DataFacts
-    seconds: float
-    microdollars: int
+    cells: Cells
+    design: Design
+    augment: Mapping[str, Any]
+    choose_on: str
     problems: tuple[str, ...]
     remarks: tuple[str, ...]
 
     @property
     def runs(self) -> int:
         """How many runs the plan makes."""
-        return sum(len(row.seeds) for row in self.rows)
+        return sum(len(row.runs) for row in self.rows)
+
+    @property
+    def seconds(self) -> float:
+        """Of all runs, one after the other."""
+        return sum(row.seconds for row in self.rows)
+
+    @property
+    def microdollars(self) -> int:
+        """Of all runs."""
+        return sum(row.microdollars for row in self.rows)
 
 
-def data_facts(dataset: Dataset, split: Split) -> DataFacts:
-    """What the models must know about the split."""
-    facts = dataset.facts
-    return DataFacts(
-        task=dataset.task,
-        labels=tuple(dataset.labels),
-        train_items=split.counts.get("train", 0),
-        validation_items=split.counts.get("validation", 0),
-        test_items=split.counts.get("test", 0),
-        mean_tokens=float(facts.get("mean_tokens") or 0),
-        max_tokens=int(facts.get("max_tokens") or 0),
-        mean_characters=float(facts.get("mean_characters") or 0),
-        ceiling=ceiling_sentence(ceiling_of(dataset, split)),
-    )
-
-
-def make_plan(facts: DataFacts, grid: Sequence[GridRow], seeds: Sequence[int]) -> Plan:
-    """Fills in everything. Raises Invalid for unknown models, hyperparameters or seeds."""
+def make_plan(
+    data: DataFacts | Cells,
+    grid: Sequence[GridRow],
+    seeds: Sequence[int],
+    design: Design | None = None,
+    augment: Mapping[str, Any] | None = None,
+    choose_on: str = "",
+) -> Plan:
+    """Fills in everything. `augment` is checked already. Raises Invalid for unknown models, hyperparameters or
+    seeds, and for more runs than one launch takes."""
+    cells = data if isinstance(data, Cells) else Cells((DataCell(data),), data)
+    design, augment = design or Design(), augment or {}
     seeds = check_seeds(seeds)
-    rows = tuple(_plan_model(facts, row, seeds) for row in grid)
+    more = 1 + augment.get("rewrites", 0)
+    rows = tuple(_plan_model(cells, row, seeds, more) for row in grid)
+    said = [describe(design.to_json(), len(cells.cells)), describe_augment(augment)]
     plan = Plan(
         rows,
-        facts,
-        sum((row.estimate["seconds"] or 0) * len(row.seeds) for row in rows),
-        sum(row.estimate["microdollars"] * len(row.seeds) for row in rows),
-        tuple(_split_problems(facts)) + tuple(problem for row in rows for problem in row.problems),
-        tuple(_remarks(facts, seeds)),
+        cells.whole,
+        cells,
+        design,
+        augment,
+        choose_on,
+        tuple(split_problems([cell.facts for cell in cells.cells], design, choose_on))
+        + tuple(problem for row in rows for problem in row.problems),
+        tuple(text for text in said if text) + tuple(remarks(cells.whole, seeds, design, choose_on)),
     )
     if plan.runs > MAX_RUNS:
         raise Invalid(
-            f"{plan.runs} runs are more than one launch takes ({MAX_RUNS}).", "Launch fewer models or seeds."
+            f"{plan.runs:,} runs are more than one launch takes ({MAX_RUNS}).",
+            "Launch fewer models, seeds, values or folds.",
         )
     return plan
 
@@ -107,48 +140,70 @@ def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _plan_model(facts: DataFacts, row: GridRow, seeds: tuple[int, ...]) -> PlannedModel:
+def _plan_model(cells: Cells, row: GridRow, seeds: tuple[int, ...], more: int) -> PlannedModel:
     model = find_model(row.model)
     fields = choices.hyperparameters(model)
-    asked = choices.parse_values(model, row.hyperparameters)
-    suggested = choices.suggest(model, facts)
-    values = {**suggested, **asked}
+    asked = parse_grid(model, row.hyperparameters)
+    whole = _grown(cells.whole, more)
+    suggested = choices.suggest(model, whole)
+    combinations = variants(model, asked)
+    first = {**suggested, **combinations[0][1]}
+    own_seeds = seeds if model.seed_matters else (None,)
+    if len(combinations) * len(own_seeds) * len(cells.cells) > MAX_RUNS:
+        # Said before so many are made.
+        count = len(combinations) * len(own_seeds) * len(cells.cells)
+        raise Invalid(
+            f"{model.label}: {count:,} runs are more than one launch takes ({MAX_RUNS}).",
+            "Launch fewer models, seeds, values or folds.",
+        )
+    runs = tuple(
+        run
+        for cell in cells.cells
+        for name, values in combinations
+        for run in _runs(model, cells, cell, name, values, own_seeds, more)
+    )
+    # The smallest part is the first to be too small for a model.
+    smallest = _grown(min((cell.facts for cell in cells.cells), key=lambda facts: facts.train_items), more)
+    problems = (
+        problem
+        for _, values in combinations
+        for problem in choices.problems(model, smallest, {**suggested, **values})
+    )
     return PlannedModel(
         model,
-        seeds if model.seed_matters else (None,),
+        own_seeds,
         fields,
-        values,
+        {**suggested, **asked},
         asked,
-        open_ledger(suggested, {field.name: field.default for field in fields}, asked),
+        runs[0].ledger,
         choices.presets(model),
-        choices.estimate(model, facts, values),
-        tuple(choices.problems(model, facts, values)),
+        choices.estimate(model, whole, first),
+        tuple(dict.fromkeys(problems)),
+        runs,
     )
 
 
-def _split_problems(facts: DataFacts) -> list[str]:
-    problems = []
-    if not facts.test_items:
-        problems.append("This split has no test items: choose a split that holds some out.")
-    if facts.train_items < 2:
-        problems.append(f"This split has {facts.train_items} training items: at least 2 are needed.")
-    return problems
+def _grown(facts: DataFacts, more: int) -> DataFacts:
+    """The facts with the train items that augmentation makes at most."""
+    return replace(facts, train_items=facts.train_items * more)
 
 
-def _remarks(facts: DataFacts, seeds: tuple[int, ...]) -> list[str]:
-    remarks = []
-    if facts.test_items and facts.task != "number":
-        points = 100 * smallest_difference(facts.test_items)
-        remarks.append(
-            f"With {facts.test_items:,} test items a difference under about {points:.0f} points "
-            "cannot be told from luck."
-        )
-    if facts.ceiling:
-        remarks.append(facts.ceiling)
-    if 2 <= facts.train_items < FEW_TRAIN_ITEMS:
-        remarks.append(f"Only {facts.train_items} training items: expect every model to do poorly.")
-    if not facts.validation_items:
-        remarks.append("This split has no validation part, so there is no validation curve.")
-    if len(seeds) == 1:
-        remarks.append("One seed does not show training noise; three would.")
-    return remarks
+def _runs(
+    model: Model,
+    cells: Cells,
+    cell: DataCell,
+    name: str,
+    asked: dict[str, Any],
+    seeds: tuple[int | None, ...],
+    more: int,
+) -> list[PlannedRun]:
+    """The runs of one combination in one cell. Folds share the values chosen for the whole data; a smaller part
+    of train gets those that suit it."""
+    own = _grown(cell.facts, more)
+    suggested = choices.suggest(model, own if cell.fold is None else _grown(cells.whole, more))
+    ledger = open_ledger(
+        suggested, {field.name: field.default for field in choices.hyperparameters(model)}, asked
+    )
+    estimate = choices.estimate(model, own, {**suggested, **asked})
+    variant = ", ".join(part for part in (cell.variant, name) if part)
+    return [PlannedRun(cell, variant, seed, ledger, estimate) for seed in seeds]

@@ -9,7 +9,12 @@ from sqlmodel import Session, col, select
 
 from app.datasets.leaks import ceiling_of, ceiling_sentence
 from app.evaluations.leaderboard import LeaderboardRow, leaderboard
+from app.evaluations.looks import Looks, count_looks
+from app.experiments.designs import describe
+from app.experiments.folds import FoldLine, by_fold
+from app.experiments.lock import LockView, lock_view
 from app.lab.actor import Actor, find, owned
+from app.runs.augment import describe_augment
 from app.tables import ACTIVE, Dataset, Experiment, Run, RunState, Split
 
 PAGE = 50
@@ -44,8 +49,17 @@ class ExperimentView:
     rows: list[LeaderboardRow]
     created_at: datetime
     # "all" or "unseen": which test items the scores of the rows are on.
-    subset: str = "all"
-    ceiling: str = ""
+    subset: str
+    ceiling: str
+    # How it is tested and how train items were multiplied, as stored and in sentences.
+    design: dict[str, Any]
+    augment: dict[str, Any]
+    said: tuple[str, ...]
+    lock: LockView
+    looks: Looks
+    # All runs, with those of folds whose pooled run stands in `rows`; and these folds by model.
+    everything: list[LeaderboardRow]
+    folds: list[FoldLine]
 
     @property
     def unseen(self) -> int:
@@ -55,7 +69,7 @@ class ExperimentView:
     @property
     def active(self) -> bool:
         """Whether any run is still under way."""
-        return any(row.active for row in self.rows)
+        return any(row.active for row in self.everything)
 
     @property
     def scored(self) -> list[LeaderboardRow]:
@@ -120,6 +134,8 @@ def experiment_view(
         session.get_one(Dataset, experiment.dataset_id),
         session.get_one(Split, experiment.split_id),
     )
+    shown, folds = by_fold(rows, split)
+    said = (describe(experiment.design, len(split.groups)), describe_augment(experiment.augment))
     return ExperimentView(
         experiment_id,
         experiment.name,
@@ -128,8 +144,15 @@ def experiment_view(
         state_of([row.state for row in rows]),
         experiment.seeds,
         experiment.grid,
-        rows,
+        shown,
         experiment.created_at,
         subset,
         ceiling_sentence(ceiling_of(dataset, split)),
+        experiment.design,
+        experiment.augment,
+        tuple(text for text in said if text),
+        lock_view(session, experiment),
+        count_looks(session, experiment),
+        rows,
+        folds,
     )

@@ -10,11 +10,12 @@ from app.errors import TunebookError
 from app.evaluations.columns import leaderboard_table
 from app.experiments.clone import form_of_run
 from app.experiments.experiment_file import experiment_yaml
-from app.experiments.forms import LaunchForm, read_launch_form
+from app.experiments.forms import LaunchForm, asked_launch, read_launch_form
 from app.experiments.imports import import_predictions
 from app.experiments.launch_page import launch_page
+from app.experiments.lock import unlock_test
 from app.experiments.queries import PAGE, experiment_view, list_experiments
-from app.experiments.service import LaunchRequest, launch_experiment
+from app.experiments.service import launch_experiment
 from app.lab.actor import Actor
 from app.web.forms import Posted
 from app.web.pages import fragment, page, see
@@ -57,11 +58,8 @@ def launch(request: Request, session: Database, actor: Acting, form: Posted) -> 
     choice = read_launch_form(form)
     if form.get("action") == "plan":
         return _form_again(request, session, actor, choice, 200)
-    asked = LaunchRequest(
-        choice.dataset_id, choice.split_id, choice.name, choice.grid, choice.seeds, choice.launch_key
-    )
     try:
-        experiment = launch_experiment(session, actor, asked)
+        experiment = launch_experiment(session, actor, asked_launch(choice))
     except TunebookError as error:
         if error.status != 422:
             raise
@@ -102,6 +100,13 @@ def leaderboard_fragment(
     view = experiment_view(session, actor, experiment_id, subset)
     table = leaderboard_table(view.rows, view.dataset.task)
     return fragment("experiments/_leaderboard.html", view=view, table=table)
+
+
+@router.post("/experiments/{experiment_id}/unlock")
+def unlock(experiment_id: int, session: Database, actor: Acting) -> Response:
+    """Shows the test scores of an experiment that chose on validation."""
+    unlock_test(session, actor, experiment_id)
+    return see(f"/experiments/{experiment_id}")
 
 
 @router.post("/experiments/{experiment_id}/predictions")

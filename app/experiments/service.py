@@ -1,17 +1,22 @@
 """Launching an experiment: one transaction, once per launch key."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlmodel import Session, select
 
 from app.clock import in_seconds, now
 from app.config import settings
+from app.datasets.make_folds import Drawing, keep_splits
 from app.errors import Conflict, Invalid
-from app.experiments.plan import GridRow, Plan, PlannedModel, data_facts, make_plan
+from app.experiments.designs import Design, make_cells
+from app.experiments.plan import GridRow, Plan, PlannedModel, PlannedRun, make_plan
 from app.lab.actor import Actor, find
 from app.queue import ADVANCE_RUN, enqueue
+from app.runs.augment import check_augment
+from app.runs.lock import VALIDATION
 from app.runs.steps import wait_seconds
 from app.tables import Dataset, DatasetState, Experiment, Run, Split
 from app.version import code_version
@@ -27,12 +32,29 @@ class LaunchRequest:
     grid: Sequence[GridRow]
     seeds: Sequence[int]
     launch_key: str = field(default_factory=lambda: secrets.token_hex(12))
+    design: Design = field(default_factory=Design)
+    # {"name", "parameters", "rewrites", "seed"}, what is left out has its default; {} for none.
+    augment: Mapping[str, Any] = field(default_factory=dict)
+    # "validation" locks the test set until a person unlocks it.
+    choose_on: str = ""
 
 
 def plan_experiment(session: Session, actor: Actor, request: LaunchRequest) -> Plan:
     """The plan of a launch, without launching."""
-    dataset, split = data_of(session, actor, request.dataset_id, request.split_id)
-    return make_plan(data_facts(dataset, split), request.grid, request.seeds)
+    return plan_data(session, *data_of(session, actor, request.dataset_id, request.split_id), request)
+
+
+def plan_data(session: Session, dataset: Dataset, split: Split, request: LaunchRequest) -> Plan:
+    """The plan over data that were found already; raises Invalid for what cannot be planned."""
+    if request.choose_on not in ("", VALIDATION):
+        raise Invalid(
+            f"Models cannot be chosen on {request.choose_on[:50]!r}.",
+            'Write "validation", or leave it out.',
+            {"choose_on": "validation or nothing"},
+        )
+    augment = check_augment(request.augment)
+    cells = make_cells(session, dataset, split, request.design)
+    return make_plan(cells, request.grid, request.seeds, request.design, augment, request.choose_on)
 
 
 def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) -> Experiment:
@@ -46,28 +68,32 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
             raise Conflict("This launch key is taken.", "Open the launch page again.")
         return same
     dataset, split = data_of(session, actor, request.dataset_id, request.split_id)
-    plan = make_plan(data_facts(dataset, split), request.grid, request.seeds)
+    plan = plan_data(session, dataset, split, request)
     if not plan.rows:
         raise Invalid("No model is chosen.", "Tick at least one model.", {"models": "tick at least one"})
     if plan.problems:
         raise Invalid(
             plan.problems[0], "Mend what the plan shows, then launch.", {"models": " ".join(plan.problems)}
         )
+    base, splits = _keep_splits(session, actor, dataset, split, plan)
     experiment = Experiment(
         project_id=actor.project_id,
         maker_id=actor.member_id,
-        name=request.name.strip()[:200] or f"{dataset.name}, {split.name}",
+        name=request.name.strip()[:200] or f"{dataset.name}, {base.name}"[:200],
         dataset_id=request.dataset_id,
-        split_id=request.split_id,
+        split_id=base.id or 0,
         seeds=list(request.seeds),
         grid=[{"model": row.model.id, "hyperparameters": row.asked} for row in plan.rows],
+        design=plan.design.to_json(),
+        augment=dict(plan.augment),
+        choose_on=plan.choose_on,
         launch_key=request.launch_key,
     )
     session.add(experiment)
     session.flush()
-    cells = [(row, seed) for row in plan.rows for seed in row.seeds]
-    for place, (row, seed) in enumerate(cells):
-        run = _make_run(experiment, row, seed, snapshot(dataset, split))
+    planned = [(row, run) for row in plan.rows for run in row.runs]
+    for place, (row, one) in enumerate(planned):
+        run = _make_run(experiment, row, one, dataset, splits[id(one.cell)])
         # One message per free place is enough: each run that ends nudges the next one.
         run.due_at = in_seconds(wait_seconds(place)) if place >= settings().local_slots else None
         session.add(run)
@@ -77,23 +103,41 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
     return experiment
 
 
-def _make_run(experiment: Experiment, row: PlannedModel, seed: int | None, data: dict[str, object]) -> Run:
+def _keep_splits(
+    session: Session, actor: Actor, dataset: Dataset, split: Split, plan: Plan
+) -> tuple[Split, dict[int, Split]]:
+    """The experiment's own split (where folds are pooled: the pooled one), and each cell's by the cell's id()."""
+    drawings: list[Drawing] = [cell.drawing for cell in plan.cells.cells if cell.drawing]
+    pooled = [plan.cells.pooled] if plan.cells.pooled else []
+    rows = keep_splits(session, dataset, actor.member_id, [*pooled, *drawings]) if pooled or drawings else []
+    base = rows[0] if pooled else split
+    of_drawing = {id(drawing): row for drawing, row in zip([*pooled, *drawings], rows, strict=True)}
+    return base, {id(cell): of_drawing.get(id(cell.drawing), split) for cell in plan.cells.cells}
+
+
+def _make_run(
+    experiment: Experiment, row: PlannedModel, planned: PlannedRun, dataset: Dataset, split: Split
+) -> Run:
     return Run(
         project_id=experiment.project_id,
         maker_id=experiment.maker_id,
         experiment_id=experiment.id or 0,
         dataset_id=experiment.dataset_id,
-        split_id=experiment.split_id,
+        split_id=split.id or 0,
         model=row.model.id,
-        seed=seed,
+        seed=planned.seed,
+        variant=planned.variant,
+        fold=planned.cell.fold,
         launch_key=f"tb-{secrets.token_hex(8)}",
-        ledger=row.ledger,
-        estimate=row.estimate,
+        ledger=planned.ledger,
+        estimate=planned.estimate,
         snapshot={
-            **data,
-            "seed": seed,
+            **snapshot(dataset, split),
+            "seed": planned.seed,
             "code": code_version(),
             "launched": now().isoformat(timespec="seconds"),
+            **({"design": dict(planned.cell.about)} if planned.cell.about else {}),
+            **({"augment": experiment.augment} if experiment.augment else {}),
         },
     )
 
