@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from app.datasets.leaks import leaked_numbers
 from app.evaluations.answers import Rules, read_expected
 from app.evaluations.leaderboard import ScoreView
 from app.evaluations.queries import prediction_rows, scored_run
@@ -19,6 +20,8 @@ from app.lab.actor import Actor
 ITEM = (Column("item"), Column("line", WHOLE), Column("split"), Column("group"), Column("input"))
 ANSWER = (Column("expected"), Column("answer"), Column("answer_read"), Column("correct", FLAG))
 MEASURED = (Column("logprob", REAL), Column("latency_ms", REAL), Column("tokens", WHOLE), Column("error"))
+# The expected answer as the rules read it, and whether the item stands in train too.
+READ = (Column("expected_read"), Column("in_train", FLAG))
 RUN = (Column("run"), Column("model"), Column("seed", WHOLE))
 SCORE = ("value", "low", "high")
 
@@ -29,8 +32,8 @@ def probability_columns(labels: Sequence[str], prefix: str = "") -> tuple[Column
 
 
 def run_rows(session: Session, actor: Actor, state: PaperState, run: PaperRun, inputs: bool = True) -> Rows:
-    """One run's predictions, a line per item; `expected_read` is the expected answer as the rules read it."""
-    columns = (*ITEM, *ANSWER, *probability_columns(state.labels), *MEASURED, Column("expected_read"))
+    """One run's predictions, a line per item; without `inputs` their texts are left out."""
+    columns = (*ITEM, *ANSWER, *probability_columns(state.labels), *MEASURED, *READ)
     return Rows(columns, _run_lines(session, actor, state, run, inputs))
 
 
@@ -39,6 +42,7 @@ def _run_lines(
 ) -> Iterator[list[Any]]:
     scored = scored_run(session, actor, run.run_id)
     place = _places(scored.evaluation.labels, state.labels)
+    seen = leaked_numbers(session, scored.split, scored.evaluation.part)
     for row in prediction_rows(session, scored):
         yield [
             *_item(row, inputs),
@@ -52,6 +56,7 @@ def _run_lines(
             row.tokens,
             row.error,
             gold(row.expected, run.rules, state),
+            row.number in seen,
         ]
 
 
@@ -82,7 +87,7 @@ def stacked_rows(session: Session, actor: Actor, state: PaperState) -> Rows:
             for line in run_rows(session, actor, state, run).lines:
                 yield [run.key, run.model, run.seed, *line]
 
-    columns = (*ITEM, *ANSWER, *probability_columns(state.labels), *MEASURED, Column("expected_read"))
+    columns = (*ITEM, *ANSWER, *probability_columns(state.labels), *MEASURED, *READ)
     return Rows((*RUN, *columns), lines())
 
 
@@ -123,7 +128,7 @@ def aligned(streams: Sequence[Iterator[PredictionRow]]) -> Iterator[list[Predict
 
 
 def score_rows(state: PaperState) -> Rows:
-    """One line per run and metric that is a number, with its interval, and the formula's source by name."""
+    """One line per run, subset of the items (all, or those unseen in train) and metric that is a number."""
     columns = (
         *RUN,
         Column("metric"),
@@ -132,16 +137,18 @@ def score_rows(state: PaperState) -> Rows:
         Column("high", REAL),
         Column("items", WHOLE),
         Column("direction"),
+        Column("subset"),
     )
     return Rows(columns, _score_lines(state.runs))
 
 
 def _score_lines(runs: Iterable[PaperRun]) -> Iterator[list[Any]]:
     for run in runs:
-        for score in run.scores.values():
-            if score.format != "table":
-                ends = [getattr(score, name) for name in SCORE]
-                yield [run.key, run.model, run.seed, score.name, *ends, score.n, score.direction]
+        for subset, scores in (("all", run.scores), ("unseen", run.unseen)):
+            for score in scores.values():
+                if score.format != "table":
+                    ends = [getattr(score, name) for name in SCORE]
+                    yield [run.key, run.model, run.seed, score.name, *ends, score.n, score.direction, subset]
 
 
 def score_json(score: ScoreView) -> dict[str, Any]:

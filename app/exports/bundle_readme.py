@@ -34,6 +34,7 @@ venv/bin/python recompute.py --bootstrap
 | `predictions/` | what each run answered for each test item: CSV (raw) and JSON Lines |
 | `data/` | {data} |
 | `tables/` | the table as LaTeX, Markdown and CSV |
+| `figures/` | the plots as SVG and PDF, with the CSV behind each; in the CSV runs are numbered as in the table |
 | `methods.txt`, `references.bib` | the Methods section, and what to cite |
 | `configurations/` | of each run: configuration, ledger of hyperparameters, snapshot, answer rules |
 | `environment/` | the packages that the runs recorded |

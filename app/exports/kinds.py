@@ -9,6 +9,7 @@ from app.exports.gguf import check_precision, make_gguf
 from app.exports.hub_push import check_dataset_push, check_model_push, make_dataset_push, make_model_push
 from app.exports.model_card import check_card
 from app.exports.model_card_file import make_card
+from app.exports.paper_export import check_paper, make_paper
 from app.exports.weights import check_weights, make_merged
 from app.exports.work import Made, Work
 from app.tables import Run
@@ -43,6 +44,8 @@ _ALL = (
     Kind("gguf", "GGUF for llama.cpp", "with an Ollama Modelfile", make_gguf, check_precision),
     Kind("cog", "Cog package", "for Replicate: cog.yaml, predict.py, weights", make_cog),
     Kind("model-card", "Model card", "README.md in the Hub's format", make_card, check_card, _any_run),
+    Kind("paper-bundle", "Paper bundle", "predictions, scores, tables and what computes them again",
+         make_paper, check_paper, _any_run),
     Kind("push-model", "Model to Hugging Face", "weights and card", make_model_push, check_model_push, pushes=True),
     Kind("push-dataset", "Data set to Hugging Face", "the parts of this run's split as JSON Lines",
          make_dataset_push, check_dataset_push, _any_run, pushes=True),

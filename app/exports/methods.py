@@ -8,7 +8,7 @@ from typing import Any
 
 from app.evaluations.answers import describe
 from app.evaluations.columns import written
-from app.exports.score_table import bold_runs, interval_sentence, p_written
+from app.exports.score_table import interval_sentence, p_written
 from app.exports.state import PaperRun, PaperState
 from app.format import count, duration, moment, money, number, plural, size
 from app.metrics import for_task
@@ -44,7 +44,7 @@ def _data(state: PaperState) -> list[str]:
         f"The data set “{data.name}” has {plural(data.items, 'item')} (SHA-256 {data.sha256}); the task is {task}."
     ]
     if state.labels:
-        said.append(f"The classes are {joined(state.labels)}.")
+        said.append(f"The classes are {joined(f'“{label}”' for label in state.labels)}.")
     said += [sentence for split in state.splits for sentence in _split(split)]
     return said
 
@@ -144,7 +144,8 @@ def _evaluation(state: PaperState) -> list[str]:
     for rules, runs in _by_rules(state):
         whose = "" if len(_by_rules(state)) == 1 else f" of {joined(run.key for run in runs)}"
         said.append(f"Answers{whose} were read by these rules: {' '.join(rules)}")
-    for decoding, runs in _grouped((_decoding(run), run) for run in state.runs if not run.imported):
+    known = [run for run in state.runs if run.decoding.get("source") != "imported"]
+    for decoding, runs in _grouped((_decoding(run), run) for run in known):
         whose = "Answers" if len(runs) == len(state.runs) else f"Answers of {joined(run.key for run in runs)}"
         said.append(f"{whose} were made with {decoding}.")
     metrics = {metric.name: metric for metric in for_task(state.task)}
@@ -157,7 +158,7 @@ def _evaluation(state: PaperState) -> list[str]:
             f"(two-sided); p values were corrected by Holm for {plural(len(state.pairs), 'comparison')}. "
             "Differences have Tango’s paired score interval."
         )
-    return said
+    return said + list(state.looks)
 
 
 def _by_rules(state: PaperState) -> list[tuple[tuple[str, ...], list[PaperRun]]]:
@@ -193,11 +194,10 @@ def _results(state: PaperState) -> list[str]:
         said[0] = f"{metric.label} was: {said[0]}"
     if state.pairs:
         worse = [f"{state.run(p.b).name} ({p_written(p.p_holm)})" for p in state.pairs if p.significant]
-        most = f"{state.best.name} has the most right answers"
         said.append(
-            f"{most}; significantly fewer have {joined(worse)} (corrected p in brackets)."
-            if bold_runs(state)
-            else f"{most}, but no run has significantly fewer."
+            f"Significantly fewer right answers than {state.best.name} have {joined(worse)} (corrected p in brackets)."
+            if worse
+            else f"No run has significantly fewer right answers than {state.best.name}."
         )
     return said
 

@@ -6,7 +6,9 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from app.comparisons.run_ids import parse_runs
+from app.exports.page import export_json
 from app.exports.paper_downloads import bundle_file, table_file, texts
+from app.exports.paper_queue import queue_paper
 from app.web.session import Acting, Database
 
 router = APIRouter()
@@ -33,3 +35,10 @@ def get_bundle(
 ) -> Response:
     """The paper bundle; `inputs`: with the texts of the test items, `data`: with the whole data file."""
     return bundle_file(session, actor, parse_runs([runs]), inputs=inputs, data=data)
+
+
+@router.post("/comparisons/bundle", status_code=202)
+def post_bundle(asked: dict[str, Any], session: Database, actor: Acting) -> dict[str, Any]:
+    """Asks the worker for the paper bundle: `{"runs": "1,2,3", "inputs": true, "data": false}`. The answer is the
+    export: look at `/exports/{id}` until it is ready, then get its `file`."""
+    return export_json(queue_paper(session, actor, asked))

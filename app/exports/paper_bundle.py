@@ -7,12 +7,15 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sqlmodel import Session
 
 from app.assets import ROOT
+from app.comparisons.figure_data import figure_data
+from app.comparisons.queries import Chosen
 from app.datasets.items import PART_NAMES
 from app.datasets.stored import group_name, items_by_number
 from app.evaluations.answers import describe
@@ -26,6 +29,7 @@ from app.exports.machine import without_paths
 from app.exports.markdown import markdown_table
 from app.exports.methods import methods, packages_of
 from app.exports.state import PaperRun, PaperState
+from app.figures import csv_bytes, figure_kinds, pdf_bytes, standalone_svg
 from app.lab.actor import Actor
 from app.storage import dataset_file, run_folder
 from app.tables import Split
@@ -76,10 +80,9 @@ class Bundle:
         with self.open(name) as file:
             kind.write(rows, file)
 
-    def close(self) -> None:
-        """Writes the sums and ends the zip."""
+    def end(self) -> None:
+        """Writes the sums, the last file."""
         self.text("SHA256SUMS", "".join(f"{sha}  {name}\n" for name, sha in sorted(self.sums.items())))
-        self.archive.close()
 
 
 def write_bundle(
@@ -93,23 +96,25 @@ def write_bundle(
 ) -> None:
     """Writes the zip. `inputs`: with the texts of the test items; `data`: with the whole data file."""
     bundle = Bundle(file)
-    bundle.text("README.md", readme(state, inputs=inputs, data=data))
-    bundle.json("scores.json", scores(state))
-    bundle.text("methods.txt", methods(state))
-    bundle.text("references.bib", bibtex(state))
-    bundle.text("tables/scores.tex", latex_table(state))
-    bundle.text("tables/scores.md", markdown_table(state))
-    bundle.rows("tables/scores.csv", formats()["csv-raw"], score_rows(state))
-    for run in state.runs:
-        for name, extension in (("csv-raw", "csv"), ("jsonl", "jsonl")):
-            rows = run_rows(session, actor, state, run, inputs)
-            bundle.rows(f"predictions/{run.key}.{extension}", formats()[name], rows)
-        _configuration(bundle, run)
-    _data(bundle, session, state, inputs, data)
-    bundle.text("environment/requirements.txt", environment_lock(state))
-    _scripts(bundle)
-    static_page.write(bundle.text, session, actor, state, inputs)
-    bundle.close()
+    with bundle.archive:
+        bundle.text("README.md", readme(state, inputs=inputs, data=data))
+        bundle.json("scores.json", scores(state))
+        bundle.text("methods.txt", methods(state))
+        bundle.text("references.bib", bibtex(state))
+        bundle.text("tables/scores.tex", latex_table(state))
+        bundle.text("tables/scores.md", markdown_table(state))
+        bundle.rows("tables/scores.csv", formats()["csv-raw"], score_rows(state))
+        for run in state.runs:
+            for name, extension in (("csv-raw", "csv"), ("jsonl", "jsonl")):
+                rows = run_rows(session, actor, state, run, inputs)
+                bundle.rows(f"predictions/{run.key}.{extension}", formats()[name], rows)
+            _configuration(bundle, run)
+        _data(bundle, session, state, inputs, data)
+        _figures(bundle, session, state)
+        bundle.text("environment/requirements.txt", environment_lock(state))
+        _scripts(bundle)
+        static_page.write(bundle.text, session, actor, state, inputs)
+        bundle.end()
 
 
 def scores(state: PaperState) -> dict[str, Any]:
@@ -132,6 +137,7 @@ def scores(state: PaperState) -> dict[str, Any]:
                 "predictions": f"predictions/{run.key}.jsonl",
                 "rules": run.rules.to_json(),
                 "scores": {name: score_json(score) for name, score in run.scores.items()},
+                "unseen": {name: score_json(score) for name, score in run.unseen.items()},
             }
             for run in state.runs
         ],
@@ -229,6 +235,19 @@ def _gold_rows(session: Session, state: PaperState, split: Split, inputs: bool) 
 
     names = (Column("item"), Column("line", WHOLE), Column("group"), Column("input"), Column("expected"))
     return Rows(names, lines())
+
+
+def _figures(bundle: Bundle, session: Session, state: PaperState) -> None:
+    """Every figure that these runs have data for, as SVG, PDF and the CSV behind it."""
+    chosen = Chosen([run.row for run in state.runs], frozenset(), state.dataset, state.splits[0])
+    data = figure_data(session, chosen, "all")
+    numbered = replace(data, runs=tuple(replace(run, run_id=n) for n, run in enumerate(data.runs, 1)))
+    for kind in figure_kinds():
+        figure = kind.draw(numbered)
+        if figure is not None:
+            for ending, write in (("svg", standalone_svg), ("pdf", pdf_bytes), ("csv", csv_bytes)):
+                with bundle.open(f"figures/{kind.name}.{ending}") as file:
+                    file.write(write(figure))
 
 
 def _scripts(bundle: Bundle) -> None:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 from fastapi.responses import Response, StreamingResponse
 from sqlmodel import Session
 
-from app.errors import Invalid, NotFound
+from app.errors import Conflict, Invalid, NotFound
 from app.export_formats import Rows, formats
 from app.exports.answer_rows import score_rows, stacked_rows, wide_rows
 from app.exports.bibtex import bibtex
@@ -16,6 +16,7 @@ from app.exports.latex import label_of, latex_table
 from app.exports.markdown import markdown_table
 from app.exports.methods import methods
 from app.exports.paper_bundle import write_bundle
+from app.exports.paper_export import MOST_AT_ONCE, too_large
 from app.exports.state import PaperState, read_state
 from app.lab.actor import Actor
 
@@ -70,8 +71,13 @@ def texts(session: Session, actor: Actor, run_ids: Sequence[int]) -> dict[str, A
 def bundle_file(
     session: Session, actor: Actor, run_ids: Sequence[int], *, inputs: bool, data: bool
 ) -> Response:
-    """The paper bundle."""
+    """The paper bundle; raises Conflict for one that is for the worker."""
     state = read_state(session, actor, run_ids)
+    if too_large(state):
+        raise Conflict(
+            f"This bundle has more than {MOST_AT_ONCE:,} predictions; the worker makes it.",
+            "Ask for it on the page “For the paper”, or POST /api/v1/comparisons/bundle.",
+        )
 
     def write(file: BinaryIO) -> None:
         write_bundle(session, actor, state, file, inputs=inputs, data=data)

@@ -7,6 +7,7 @@ from app.exports.bibtex import bibtex
 from app.exports.latex import latex_table
 from app.exports.markdown import markdown_table
 from app.exports.methods import methods
+from app.exports.paper_export import too_large
 from app.exports.score_table import ScoreTable, score_table
 from app.exports.state import PaperState
 from app.format import plural
@@ -35,6 +36,8 @@ class PaperPage:
     texts: list[TextPart]
     data: str
     size_note: str
+    # Whether the worker makes the bundle.
+    queued: bool
 
 
 def paper_page(state: PaperState, run_ids: Sequence[int]) -> PaperPage:
@@ -63,4 +66,5 @@ def paper_page(state: PaperState, run_ids: Sequence[int]) -> PaperPage:
         ],
         data=state.dataset.name,
         size_note=plural(sum(run.items for run in state.runs), "prediction"),
+        queued=too_large(state),
     )

@@ -9,8 +9,10 @@ from app.comparisons.run_ids import parse_runs
 from app.export_formats import download_links
 from app.exports.paper_downloads import bundle_file, table_file, text_file
 from app.exports.paper_page import paper_page
+from app.exports.paper_queue import queue_paper
 from app.exports.state import read_state
-from app.web.pages import page
+from app.web.forms import Posted
+from app.web.pages import page, see
 from app.web.session import Acting, Database
 
 router = APIRouter()
@@ -45,3 +47,10 @@ def paper_bundle(
 ) -> Response:
     """Everything behind the comparison in one zip."""
     return bundle_file(session, actor, parse_runs(runs), inputs=inputs, data=data)
+
+
+@router.post("/compare/bundle")
+def queue_bundle(session: Database, actor: Acting, form: Posted) -> Response:
+    """Asks the worker for the bundle; the page of the best run's exports shows how far it is."""
+    export = queue_paper(session, actor, form)
+    return see(f"/runs/{export.run_id}/exports#export-{export.id}")

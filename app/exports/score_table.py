@@ -60,11 +60,14 @@ def score_table(state: PaperState) -> ScoreTable:
             cells = [
                 _score(run.scores.get(name), name == state.tested and run.key in bold) for name in metrics
             ]
+            if _leaks(state):
+                cells.append(_score(run.unseen.get(state.primary) or run.scores.get(state.primary), False))
             if state.pairs:
                 cells.append(Cell(p_written(corrected[run.key]) if run.key in corrected else DASH))
             lines.append(Line(run.label, _seed(run), (*cells, *_used(state, run))))
         if len(runs) > 1 and all(run.seed is not None for run in runs):
             lines.append(_over_seeds(state, runs, metrics))
+    heads += [f"{heads[0]}, unseen"] if _leaks(state) else []
     heads += ["p against the best"] if state.pairs else []
     return ScoreTable((*heads, *_used_heads(state)), tuple(lines), caption(state))
 
@@ -73,6 +76,11 @@ def _metrics(state: PaperState) -> list[str]:
     """The primary metric, the one that is tested, then the others that some run has."""
     wanted = dict.fromkeys((state.primary, state.tested, *SECONDARY.get(state.task, ())))
     return [name for name in wanted if any(name in run.scores for run in state.runs)]
+
+
+def _leaks(state: PaperState) -> bool:
+    """Whether some test items stand in train too."""
+    return any(run.unseen for run in state.runs)
 
 
 def _used_heads(state: PaperState) -> list[str]:
@@ -109,7 +117,7 @@ def _over_seeds(state: PaperState, runs: Sequence[PaperRun], metrics: Sequence[s
             continue
         form = scores[0].format
         cells.append(Cell(written(fmean(values), form), f"SD {written(stdev(values), form)}"))
-    cells += [Cell("")] * (bool(state.pairs) + len(_used_heads(state)))
+    cells += [Cell("")] * (_leaks(state) + bool(state.pairs) + len(_used_heads(state)))
     return Line(runs[0].label, f"mean of {len(runs)}", tuple(cells), summary=True)
 
 
@@ -133,6 +141,10 @@ def caption(state: PaperState) -> tuple[str, ...]:
     counts = sorted({run.items for run in state.runs})
     n = plural(counts[0], "test item") if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,} test items"
     parts = [f"Scores on {n} of the data set “{state.dataset.name}”."]
+    if _leaks(state):
+        left = sorted({run.unseen[state.primary].n for run in state.runs if state.primary in run.unseen})
+        n = f"{left[0]:,}" if len(left) == 1 else f"{left[0]:,} to {left[-1]:,}"
+        parts.append(f"Unseen: on the {n} test items whose input does not stand in train too.")
     parts.append(interval_sentence(state))
     parts += _test_sentences(state)
     parts += _seed_sentences(state)

@@ -8,20 +8,21 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import Session
+from sqlmodel import Session, col
 
 from app.comparisons.queries import compared_runs
 from app.evaluations.answers import Rules
-from app.evaluations.leaderboard import PRIMARY, LeaderboardRow, ScoreView
+from app.evaluations.leaderboard import PRIMARY, LeaderboardRow, ScoreView, leaderboard
+from app.evaluations.looks import count_looks
 from app.evaluations.queries import scored_run
 from app.exports.machine import without_paths
 from app.exports.pairs import PairTest, pair_tests
 from app.lab.actor import Actor
-from app.tables import Dataset, Run, Split
+from app.tables import Dataset, Experiment, Run, Split
 
 # The score that right and wrong answers make, which McNemar's test is about.
 TESTED = {"classification": "accuracy", "number": "within_tolerance", "list": "set_match"}
@@ -40,6 +41,9 @@ class PaperRun:
     colour: int
     rules: Rules
     scores: dict[str, ScoreView]
+    # Scores on the test items that do not stand in train too; {} where none does.
+    unseen: dict[str, ScoreView]
+    row: LeaderboardRow
     ledger: dict[str, Any]
     snapshot: dict[str, Any]
     decoding: dict[str, Any]
@@ -73,6 +77,8 @@ class PaperState:
     pairs: tuple[PairTest, ...]
     primary: str
     tested: str
+    # How often the test set was looked at while choosing, as sentences.
+    looks: tuple[str, ...]
 
     @property
     def task(self) -> str:
@@ -99,18 +105,32 @@ def read_state(session: Session, actor: Actor, run_ids: Sequence[int]) -> PaperS
     rows, dataset, _ = compared_runs(session, actor, run_ids)
     primary = PRIMARY.get(dataset.task, "exact_match")
     tested = TESTED.get(dataset.task, "exact_match")
-    runs = _ordered([_read(session, actor, row) for row in rows], primary)
-    splits = {run.run_id: session.get_one(Split, session.get_one(Run, run.run_id).split_id) for run in runs}
-    distinct = {split.sha256: split for split in splits.values()}
-    pairs = pair_tests(session, [(run.key, _scoring(rows, run), run.scores.get(tested)) for run in runs])
-    return PaperState(dataset, tuple(distinct[key] for key in sorted(distinct)), runs, pairs, primary, tested)
+    unseen = _unseen(session, actor, rows)
+    runs = _ordered([_read(session, actor, row, unseen.get(row.run_id, {})) for row in rows], primary)
+    splits = [session.get_one(Split, session.get_one(Run, run.run_id).split_id) for run in runs]
+    distinct = {split.sha256: split for split in splits}
+    pairs = pair_tests(session, [(run.key, run.row.scoring_id or 0, run.scores.get(tested)) for run in runs])
+    ordered = tuple(distinct[key] for key in sorted(distinct))
+    return PaperState(dataset, ordered, runs, pairs, primary, tested, _looks(session, runs))
 
 
-def _scoring(rows: Sequence[LeaderboardRow], run: PaperRun) -> int:
-    return next(row.scoring_id or 0 for row in rows if row.run_id == run.run_id)
+def _unseen(
+    session: Session, actor: Actor, rows: Sequence[LeaderboardRow]
+) -> dict[int, dict[str, ScoreView]]:
+    """{run id: scores on unseen items} of the runs that have seen some."""
+    touched = [row.run_id for row in rows if row.unseen is not None]
+    found = leaderboard(session, actor, [col(Run.id).in_(touched)], "unseen") if touched else []
+    return {row.run_id: row.scores for row in found}
 
 
-def _read(session: Session, actor: Actor, row: LeaderboardRow) -> PaperRun:
+def _looks(session: Session, runs: Sequence[PaperRun]) -> tuple[str, ...]:
+    ids = sorted({run.row.experiment_id for run in runs})
+    found = [count_looks(session, session.get_one(Experiment, one)) for one in ids]
+    never = "The test set was not looked at before the last launch on this split."
+    return tuple(sorted({looks.sentence if looks.before_last else never for looks in found}))
+
+
+def _read(session: Session, actor: Actor, row: LeaderboardRow, unseen: dict[str, ScoreView]) -> PaperRun:
     scored = scored_run(session, actor, row.run_id)
     run = scored.run
     return PaperRun(
@@ -123,6 +143,8 @@ def _read(session: Session, actor: Actor, row: LeaderboardRow) -> PaperRun:
         colour=0,
         rules=scored.rules,
         scores=row.scores,
+        unseen=unseen,
+        row=replace(row, model=without_paths(row.model)),
         ledger=without_paths(run.ledger),
         snapshot=without_paths(run.snapshot),
         decoding=without_paths(scored.evaluation.decoding),
@@ -166,7 +188,8 @@ def _named(run: PaperRun, place: int, taken: set[str]) -> PaperRun:
     while key in taken:
         key += "x"
     taken.add(key)
-    return PaperRun(**{**vars(run), "key": key, "colour": place % 8 + 1})
+    colour = place % 8 + 1
+    return replace(run, key=key, colour=colour, row=replace(run.row, colour=colour))
 
 
 def _fingerprint(run: PaperRun) -> str:

@@ -25,6 +25,7 @@ from app.shapes import ConfusionRow, Whisker, axis_over, confusion, whisker
 
 SHEETS = ("tokens", "base", "layout", "components", "figures", "print")
 PAGE = 200
+FOLDER = "page"
 Put = Callable[[str, str], None]
 
 
@@ -59,8 +60,8 @@ def write(put: Put, session: Session, actor: Actor, state: PaperState, inputs: b
             inputs=inputs,
             more=len(lines) == PAGE,
         )
-        put(f"page/items-{number:03}.html", text)
-    put("page/style.css", style())
+        put(f"{FOLDER}/items-{number:03}.html", text)
+    put(f"{FOLDER}/style.css", style())
     table = score_table(state)
     axis, whiskers = _whiskers(state)
     text = render(
@@ -75,7 +76,7 @@ def write(put: Put, session: Session, actor: Actor, state: PaperState, inputs: b
         pages=range(1, pages + 1),
         per_page=PAGE,
     )
-    put("page/index.html", text)
+    put(f"{FOLDER}/index.html", text)
 
 
 def style() -> str:

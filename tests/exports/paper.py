@@ -37,13 +37,15 @@ def experiment(
     client: TestClient,
     task: str = "classification",
     name: str = "rule & <order> 100 %",
-    grouped: bool = False,
+    leaked: int = 0,
 ) -> int:
-    """An experiment over items of which every third is a test item; with `grouped`, in 30 held-out groups."""
+    """An experiment over items of which every third is a test item; the first `leaked` of those stand in train too."""
     lines = []
     for i in range(3 * TEST_ITEMS):
-        text = f"sample {i}, batch {i % 30:02}" if grouped else f"sample {i}: =SUM(A1) & <b>"
+        text = f"sample {i}: =SUM(A1) & <b>"
         messages = [{"role": "user", "content": text}, {"role": "assistant", "content": GOLDS[task](i // 3)}]
+        if i % 3 == 2 and i // 3 < leaked:
+            lines.append(json.dumps({"messages": messages, "split": "TRAIN"}))
         lines.append(json.dumps({"messages": messages, "split": "TEST" if i % 3 == 2 else "TRAIN"}))
     dataset = upload(session, actor, f"{task}.jsonl", "\n".join(lines).encode())
     if client.get(f"{API}/datasets/{dataset}").json()["task"] != task:
@@ -82,9 +84,11 @@ def imported(client: TestClient, experiment_id: int, name: str, data: bytes) -> 
     return int(answer.json()["id"])
 
 
-def three_runs(session: Session, actor: Actor, client: TestClient, task: str = "classification") -> list[int]:
+def three_runs(
+    session: Session, actor: Actor, client: TestClient, task: str = "classification", leaked: int = 0
+) -> list[int]:
     """Three imported runs: good, middling, poor."""
-    made = experiment(session, actor, client, task)
+    made = experiment(session, actor, client, task, leaked=leaked)
     return [
         imported(client, made, "poor_model", answers(task, range(20))),
         imported(client, made, "good", answers(task, range(55))),

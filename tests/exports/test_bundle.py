@@ -37,12 +37,15 @@ def recompute(folder: Path, *arguments: str, bare: bool = True) -> subprocess.Co
 def test_the_one_command_computes_every_number_again(
     session: Session, actor: Actor, client: TestClient, tmp_path: Path, task: str
 ) -> None:
-    folder = unpacked(client, three_runs(session, actor, client, task), tmp_path / "bundle")
+    folder = unpacked(client, three_runs(session, actor, client, task, leaked=7), tmp_path / "bundle")
     done = recompute(folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     assert "numbers agree, 0 do not." in done.stdout
+    assert " accuracy, unseen " in done.stdout or task != "classification"
     stored = json.loads((folder / "scores.json").read_text())
     for run in stored["runs"]:
+        assert {score["n"] for score in run["unseen"].values()} <= set(range(TEST_ITEMS - 6))
+        assert run["unseen"]
         for name, score in run["scores"].items():
             if score["format"] != "table" and score["value"] is not None:
                 assert f"{run['key']}" in done.stdout
@@ -54,7 +57,7 @@ def test_the_one_command_computes_every_number_again(
 def test_bootstrap_intervals_are_repeated(
     session: Session, actor: Actor, client: TestClient, tmp_path: Path, task: str
 ) -> None:
-    folder = unpacked(client, three_runs(session, actor, client, task), tmp_path / "bundle")
+    folder = unpacked(client, three_runs(session, actor, client, task, leaked=7), tmp_path / "bundle")
     without = recompute(folder, "--bootstrap")
     assert (without.returncode, without.stdout) == (2, "")
     assert "recompute/requirements.txt" in without.stderr

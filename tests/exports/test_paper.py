@@ -148,17 +148,19 @@ def test_methods_name_every_number(session: Session, actor: Actor, client: TestC
         state.dataset.sha256,
         state.splits[0].sha256,
         "120 train, 0 validation and 60 test items",
-        "classification into 3 classes",
-        "We set learning rate 0.0002.",
+        "classification into 3 classes. The classes are “acid”, “base” and “salt, hydrated”.",
+        "No run has significantly fewer right answers than tiny-llama, seed 1.",
+        "The test set was not looked at before the last launch",
+        "tiny-llama (hf/tiny-llama): we set learning rate 0.0002.",
         "What really ran is not disclosed for base.",
         "Seeds: 1 and 2.",
         "were made outside Tunebook and imported",
         "A CPU (2 cores), 8.0 GB of memory and no GPU, with 2 threads",
-        "Python 3.12.1, peft 0.21.2, torch 2.13.0",
+        "Python 3.12.1, peft 0.21.2 and torch 2.13.0",
         "Tunebook 0.1.0",
         "The 2 runs cost $0.00 in all. Training took 25 s in all. 2,000 tokens were trained on.",
         "Energy was not measured.",
-        "2026-03-01 09:30 to 2026-03-01 10:00 UTC",
+        "2026-03-01 09:30 to 2026-03-01 10:30 UTC",
         "Blanks before and after the answer do not count.",
         "exact McNemar test",
     ):
@@ -196,3 +198,32 @@ def test_words() -> None:
     assert [p_written(p) for p in (0.0004, 0.0312, 0.05, 0.04996, 0.31, 1.0)] == [
         "< 0.001", "0.031", "0.0500", "0.0500", "0.31", "1.00",
     ]  # fmt: skip
+
+
+def test_a_large_bundle_is_made_by_the_worker(
+    session: Session,
+    actor: Actor,
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+    sent: list[tuple[str, int]],
+) -> None:
+    from workers.exports import make
+
+    runs = three_runs(session, actor, client)
+    at_once = client.get(f"{API}/comparisons/bundle.zip?runs={chosen(runs)}").content
+    monkeypatch.setattr("app.exports.paper_export.MOST_AT_ONCE", 100)
+    refused = client.get(f"{API}/comparisons/bundle.zip?runs={chosen(runs)}")
+    assert refused.status_code == 409
+    assert "the worker makes it" in refused.text
+    assert 'method="post" action="/compare/bundle"' in client.get(f"/compare/paper?runs={chosen(runs)}").text
+    asked = client.post(f"{API}/comparisons/bundle", json={"runs": chosen(runs), "inputs": True})
+    assert asked.status_code == 202, asked.text
+    export = asked.json()["id"]
+    assert sent[-1][1] == export
+    make(export)
+    done = client.get(f"{API}/exports/{export}").json()
+    assert (done["state"], done["error"]) == ("ready", None)
+    assert client.get(done["file"]).content == at_once
+    posted = client.post("/compare/bundle", data={"runs": chosen(runs)}, follow_redirects=False)
+    assert posted.status_code == 303
+    assert posted.headers["location"].startswith(f"/runs/{runs[1]}/exports#export-")

@@ -19,6 +19,7 @@ class Item:
     read: str | None
     correct: bool
     p: list[float] | None
+    in_train: bool
 
 
 def load(path: Path, labels: list[str]) -> list[Item]:
@@ -38,6 +39,7 @@ def _item(row: dict[str, Any], labels: list[str]) -> Item:
         row["answer_read"],
         row["correct"],
         None if not p or None in p else [float(x) for x in p],
+        row["in_train"],
     )
 
 

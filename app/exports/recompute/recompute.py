@@ -80,15 +80,25 @@ def _readings(stored: dict[str, Any], items: dict[str, list[Item]]) -> Iterator[
 
 
 def _scores(stored: dict[str, Any], items: dict[str, list[Item]]) -> Iterator[Check]:
-    for run in stored["runs"]:
-        again = points.everything(items[run["key"]], stored["task"], stored["labels"])
-        for name, score in run["scores"].items():
+    for run, subset, scores, rows in _subsets(stored, items):
+        again = points.everything(rows, stored["task"], stored["labels"])
+        for name, score in scores.items():
             found = again.get(name)
-            if found is None:
-                if name in points.METRICS and score["value"] is not None:
-                    yield run["key"], name, score["value"], None
-                continue
-            yield from _score(run["key"], name, score, found)
+            if found is not None:
+                yield from _score(run, name + subset, score, found)
+            elif name in points.METRICS and score["value"] is not None:
+                yield run, name + subset, score["value"], None
+
+
+def _subsets(
+    stored: dict[str, Any], items: dict[str, list[Item]]
+) -> Iterator[tuple[str, str, dict[str, Any], list[Item]]]:
+    """(run, subset's name, stored scores, items): all items, then those that do not stand in train too."""
+    for run in stored["runs"]:
+        rows = items[run["key"]]
+        yield run["key"], "", run["scores"], rows
+        if run["unseen"]:
+            yield run["key"], ", unseen", run["unseen"], [item for item in rows if not item.in_train]
 
 
 def _score(run: str, name: str, score: dict[str, Any], found: dict[str, Any]) -> Iterator[Check]:
@@ -125,11 +135,11 @@ def _pairs(stored: dict[str, Any], items: dict[str, list[Item]]) -> Iterator[Che
 
 
 def _intervals(stored: dict[str, Any], items: dict[str, list[Item]], intervals: Any) -> Iterator[Check]:
-    for run in stored["runs"]:
-        for name, (low, high) in intervals(items[run["key"]], stored["task"], stored["labels"]).items():
-            if name in run["scores"]:
-                score = run["scores"][name]
-                yield run["key"], f"{name}, bootstrap", [score["low"], score["high"]], [low, high]
+    for run, subset, scores, rows in _subsets(stored, items):
+        for name, (low, high) in intervals(rows, stored["task"], stored["labels"]).items():
+            if name in scores:
+                ends = [scores[name]["low"], scores[name]["high"]]
+                yield run, f"{name}{subset}, bootstrap", ends, [low, high]
 
 
 if __name__ == "__main__":
