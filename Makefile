@@ -26,7 +26,7 @@ ifdef DATA
 export TUNEBOOK_DATA := $(DATA)
 endif
 
-.PHONY: help up install migrate sign-in token doctor test test-all check format seed shots bench browser clean
+.PHONY: help up install migrate sign-in token doctor test test-all check format seed shots bench browser tex clean
 .DEFAULT_GOAL := help
 
 help: ## this menu
@@ -52,7 +52,7 @@ doctor: $(CORE) ## check everything Tunebook needs
 test: $(ALL) $(DEV) browser ## the tests, in a few minutes (ARGS= for pytest)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
 
-test-all: $(ALL) $(DEV) browser ## all tests, also the slow ones
+test-all: $(ALL) $(DEV) browser tex ## all tests, also the slow ones
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 check: $(CORE) $(DEV) ## format, lint, types, architecture
@@ -133,3 +133,13 @@ browser:
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null && exit 0; \
 	fi; \
 	echo "*** NO BROWSER: install chromium or google-chrome. Browser tests are skipped, all others run. ***"
+
+# The tables for papers are compiled by a real TeX in test-all.
+tex:
+	@exec >&2; \
+	command -v pdflatex >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing TeX for the tests of LaTeX tables ..."; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends texlive-latex-recommended >/dev/null && exit 0; \
+	fi; \
+	echo "*** NO TEX: install texlive-latex-recommended (Debian) or MacTeX. LaTeX tables are not compiled, all other tests run. ***"
