@@ -111,6 +111,20 @@ class Stack:
         answer.raise_for_status()
         return answer.json() if answer.headers["content-type"].startswith("application/json") else answer.text
 
+    def sign_in_link(self) -> str:
+        """A new one-time sign-in link."""
+        made = subprocess.run(
+            [sys.executable, "-m", "app", "sign-in"],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found = re.search(r"http://\S+/sign-in\?token=\S+", made.stdout)
+        assert found, made.stdout
+        return found[0]
+
     def upload(self, rows: str) -> int:
         """Uploads rows and waits until they are ready; gives the dataset's id."""
         made = self.call("POST", "/datasets", files={"file": ("rule.jsonl", rows.encode())})

@@ -133,6 +133,8 @@ def milliseconds(value: float | None) -> str:
     """0.4213 -> "0.42 ms", 1520 -> "1.5 s"."""
     if value is None:
         return DASH
+    if value < 0.01:
+        return "< 0.01 ms"
     if value >= 1000:
         return f"{value / 1000:.3g} s"
     return f"{value:.2g} ms" if value < 100 else f"{value:.0f} ms"

@@ -61,6 +61,7 @@ class ComparisonPage:
     older: str
     newer: str
     csv: str
+    paper: str
     experiment_id: int
 
 
@@ -106,6 +107,7 @@ def comparison_page(view: Comparison) -> ComparisonPage:
         older=address(choice, "items", after=view.below) if view.below >= 0 else "",
         newer=address(choice, "items", before=view.above) if view.above >= 0 else "",
         csv=f"/compare.csv?runs={','.join(map(str, choice.runs))}",
+        paper=f"/compare/paper?runs={','.join(map(str, choice.runs))}",
         experiment_id=rows[0].experiment_id,
     )
 

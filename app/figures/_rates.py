@@ -22,7 +22,7 @@ def rates_figure(
     names = _names([found[run.run_id] for run in runs])
     shapes, y = legend(runs, 0)
     height = len(names[:MOST]) * (len(runs) * PITCH + PAD)
-    panel = Panel(LEFT, y, WIDTH - LEFT - 8, height)
+    panel = Panel(LEFT, y, WIDTH - LEFT - 10, height)
     shapes += percent_ticks(panel)
     for number, one in enumerate(names[:MOST]):
         shapes += _row(panel, y + number * (len(runs) * PITCH + PAD), one, runs, found)

@@ -27,7 +27,7 @@ def draw(data: FigureData) -> Figure | None:
         return None
     shapes: list[Shape] = []
     for run, (x, y, wide) in zip(runs, grid(len(runs), COLUMNS, 0, HEIGHT), strict=True):
-        shapes += _panel(run, x + 22, y + 16, wide - 22)
+        shapes += _panel(run, x + 22, y + 16, wide - 30)
     rows = tuple(
         (run.run_id, run.name, one["low"], one["high"], int(one["n"]), one["confidence"], one["accuracy"])
         for run in runs

@@ -14,7 +14,7 @@ def draw(data: FigureData) -> Figure | None:
         return None
     shapes: list[Shape] = []
     for run, (x, y, wide) in zip(runs, grid(len(runs), COLUMNS, 0, HEIGHT), strict=True):
-        shapes += _panel(run, x + 24, y + 16, wide - 24)
+        shapes += _panel(run, x + 24, y + 16, wide - 32)
     rows = tuple(
         (run.run_id, run.name, one["low"], one["high"], int(one["n"]), int(one["right"]))
         for run in runs
