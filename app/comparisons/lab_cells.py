@@ -110,7 +110,14 @@ def _newest(actor: Actor) -> Any:
             func.max(Scoring.id).label("scoring_id"),
         )
         .join(Scoring, col(Scoring.evaluation_id) == Evaluation.id)
-        .where(Evaluation.part == "test", Evaluation.project_id == actor.project_id)
+        .join(Run, col(Run.id) == Evaluation.run_id)
+        .where(
+            Evaluation.part == "test",
+            Evaluation.project_id == actor.project_id,
+            # A fold's score is a part of its pooled run's; locked scores are nobody's to see.
+            col(Run.fold).is_(None),
+            not_locked(),
+        )
         .group_by(col(Evaluation.run_id))
         .subquery()
     )

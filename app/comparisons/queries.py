@@ -17,6 +17,7 @@ from app.errors import Invalid, NotFound
 from app.evaluations.leaderboard import LeaderboardRow, leaderboard
 from app.evaluations.outcomes import Columns, outcomes
 from app.lab.actor import Actor
+from app.runs.lock import check_unlocked
 from app.tables import Dataset, Run, RunState, Split
 
 PAGE = 25
@@ -112,6 +113,7 @@ def choose(session: Session, actor: Actor, choice: Choice) -> Chosen:
     found = leaderboard(session, actor, [_wanted_or_baseline(wanted)], choice.subset)
     if absent := set(wanted) - {row.run_id for row in found}:
         raise NotFound(f"There is no run {min(absent)} here.", "Choose the runs again.")
+    check_unlocked(session, wanted)
     rows = [row for row in found if row.scoring_id is not None]
     picked = [row for row in rows if row.run_id in wanted]
     if not picked:

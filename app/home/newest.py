@@ -73,6 +73,7 @@ class _Cell:
     model: str
     seed: int | None
     state: str
+    fold: int | None
 
 
 def newest_experiments(session: Session, actor: Actor) -> list[ExperimentRow]:
@@ -87,13 +88,14 @@ def newest_experiments(session: Session, actor: Actor) -> list[ExperimentRow]:
     cells = [
         _Cell(*row)
         for row in session.execute(
-            select(Run.id, Run.experiment_id, Run.model, Run.seed, Run.state).where(
+            select(Run.id, Run.experiment_id, Run.model, Run.seed, Run.state, Run.fold).where(
                 col(Run.experiment_id).in_(tasks)
             )
         )
     ]
     metrics = {id_: _primary(task) for id_, task in tasks.items()}
-    scored = _scored(session, cells, metrics)
+    # A fold is a part of the run that pools all of them.
+    scored = _scored(session, [cell for cell in cells if cell.fold is None], metrics)
     rates = {id_ for id_, metric in metrics.items() if metric.format == "percent"}
     axis = _shared_axis([rows for id_, rows in scored.items() if rows and id_ in rates])
     return [
