@@ -88,11 +88,9 @@ def end(children: Sequence[Child], grace_seconds: float) -> None:
             child.process.terminate()
     give_up = time.monotonic() + grace_seconds
     for child in running:
-        try:
+        with suppress(subprocess.TimeoutExpired):
             if child.process:
                 child.process.wait(max(0.0, give_up - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            log.warning("%s did not stop in time and is killed", child.name)
         _kill_group(child)
 
 

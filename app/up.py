@@ -27,8 +27,8 @@ from app.supervisor import Child, EndedEarly, end, make_tether, refuse_early_end
 
 CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "workers.celery_app")
 START_SECONDS = 60.0
-# Together under ten seconds, after which an impatient init system kills.
-WORKER_GRACE_SECONDS, TRAINING_GRACE_SECONDS = 7.0, 2.0
+# An idle worker takes five seconds to stop by itself; killing it sooner loses nothing, since its rows are leased.
+GRACE_SECONDS, TRAINING_GRACE_SECONDS = 3.5, 2.0
 # After a supervisor was killed, its children need a moment to notice and free the port.
 PATIENCE_SECONDS = 8.0
 
@@ -83,7 +83,7 @@ def _stop_all(children: list[Child]) -> None:
     from app.runs.interrupt import interrupt_runs
 
     _say("\nTunebook stops ...")
-    end(children, WORKER_GRACE_SECONDS)
+    end(children, GRACE_SECONDS)
     try:
         ended = interrupt_runs(TRAINING_GRACE_SECONDS) if children[0].process else 0
     except TunebookError as error:
