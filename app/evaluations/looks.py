@@ -31,7 +31,8 @@ class Looks:
     @property
     def sentence(self) -> str:
         """In words, as the experiment page and the Methods paragraph say it."""
-        said = f"The test set was looked at {times(self.before_last)} before the last launch on this split"
+        how_often = f"looked at {times(self.before_last)}" if self.before_last else "never looked at"
+        said = f"The test set was {how_often} before the last launch on this split"
         if self.before_this == self.before_last:
             return f"{said}."
         return f"{said}, {times(self.before_this)} before this one."
