@@ -106,7 +106,8 @@ def test_it_ends_cleanly_and_leaves_nothing(stack: Stack, number: signal.Signals
         open_connection.get(f"{stack.base}/healthz")
         stack.process.send_signal(number)
         assert stack.process.wait(20) == 0
-    assert time.monotonic() - began < 10
+    # Ten seconds on a machine at rest; tests may share theirs with others.
+    assert time.monotonic() - began < 10 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     assert not living(processes)
     assert not (stack.data / "lock").read_text()
     with socket.create_server(("127.0.0.1", stack.port)):
