@@ -123,7 +123,8 @@ def _same_labels(samples: Sequence[Sample], seeds_of_a: int) -> tuple[list[Sampl
 
 
 def _case(metric: Metric, a: Sequence[Sample], b: Sequence[Sample]) -> _Case | PairedTest | None:
-    if metric.per_item is None:
+    if metric.per_item is None or (metric.name == "judge_score" and len({one.judge for one in (*a, *b)}) > 1):
+        # Marks of different judges, or of one under different prompts, are not one metric.
         return None
     sides = [metric.per_item(sample) for sample in (*a, *b)]
     if any(side is None for side in sides):

@@ -8,12 +8,14 @@ from fastapi.responses import StreamingResponse
 from app.errors import Invalid
 from app.evaluations.answers import Rules
 from app.evaluations.downloads import predictions_csv
+from app.evaluations.judge_api import router as judge_router
 from app.evaluations.queries import scored_run
 from app.evaluations.service import rescore_run
 from app.evaluations.views import run_json
 from app.web.session import Acting, Database
 
 router = APIRouter()
+router.include_router(judge_router)
 
 
 @router.get("/runs/{run_id}")

@@ -6,6 +6,7 @@ from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from app.errors import Invalid
 from app.evaluations import run_rows
 from app.evaluations.downloads import predictions_csv
+from app.evaluations.judge_routes import router as judge_router
 from app.evaluations.rules_form import read_rules_form
 from app.evaluations.run_page import run_page
 from app.evaluations.service import rescore_run
@@ -15,6 +16,7 @@ from app.web.pages import fragment, page, see
 from app.web.session import Acting, Database
 
 router = APIRouter()
+router.include_router(judge_router)
 ROWS = {
     name: getattr(run_rows, name)
     for name in ("status_facts", "ledger_rows", "file_rows", "snapshot_rows", "alias_lines")

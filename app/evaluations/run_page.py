@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 from app.errors import Forbidden, NotFound
 from app.evaluations.answers import Rules, describe
 from app.evaluations.columns import written
+from app.evaluations.judge_page import JudgingLine, judging_lines
 from app.evaluations.leaderboard import LeaderboardRow, ScoreView, leaderboard
 from app.evaluations.queries import prediction_rows, scored_run
 from app.evaluations.table import PredictionRow
@@ -87,6 +88,7 @@ class RunPage:
     # Why test scores are not shown; and the scores on validation, where the run predicted it.
     locked: str = ""
     validation: tuple[MetricLine, ...] = ()
+    judgings: tuple[JudgingLine, ...] = ()
 
 
 def run_page(session: Session, actor: Actor, run_id: int, show: str = "all", after: int = -1) -> RunPage:
@@ -110,7 +112,8 @@ def run_page(session: Session, actor: Actor, run_id: int, show: str = "all", aft
     older = (
         f"/runs/{run_id}?show={show}&after={rows[PAGE - 1].number}#predictions" if len(rows) > PAGE else ""
     )
-    return RunPage(run, now, view, lines, show, older, validation=validation)
+    judged = judging_lines(session, actor, run_id)
+    return RunPage(run, now, view, lines, show, older, validation=validation, judgings=judged)
 
 
 def _scores(

@@ -7,6 +7,7 @@ from sqlmodel import Session, col, select
 from app.datasets.leaks import leaked_numbers
 from app.datasets.stored import group_name, items_by_number
 from app.evaluations.answers import Rules, read_expected
+from app.evaluations.judge_marks import with_marks
 from app.metrics import Sample
 from app.tables import Dataset, Evaluation, Item, Prediction, Reading, Run, Scoring, Split
 
@@ -52,4 +53,5 @@ def load_sample(session: Session, scoring_id: int, subset: str = "all") -> tuple
         groups=[group_name(split, row[0]) for row in found],
         raw=[row[1] for row in found],
     )
-    return np.array([row[0] for row in found], dtype=np.int64), sample
+    numbers = [row[0] for row in found]
+    return np.array(numbers, dtype=np.int64), with_marks(session, sample, evaluation.id or 0, numbers)

@@ -11,6 +11,7 @@ from app.datasets.leaks import leaked_numbers
 from app.datasets.stored import StoredItem, part_items
 from app.errors import NotFound
 from app.evaluations.answers import Rules, is_correct, read_answers, read_expected
+from app.evaluations.judge_marks import with_marks
 from app.evaluations.outcomes import pack
 from app.evaluations.score import score
 from app.lab.actor import Actor, find
@@ -88,6 +89,7 @@ def score_evaluation(session: Session, evaluation: Evaluation, run: Run, rules: 
     sample = make_sample(
         dataset, items, [predictions[item.number] for item in items], evaluation.labels, rules
     )
+    sample = with_marks(session, sample, evaluation.id or 0, [item.number for item in items])
     failed = [bool(predictions[item.number].error) for item in items]
     _store_readings(session, scoring, items, sample, failed)
     leaked = leaked_numbers(session, split, evaluation.part)

@@ -20,12 +20,15 @@ class Sample:
     probabilities: Sequence[Mapping[str, float] | None]
     groups: Sequence[str | None]
     raw: Sequence[str | None]
+    # A judge model's marks (0 to 1; None: not marked), empty where none judged; `judge` names model and prompt.
+    marks: Sequence[float | None] = ()
+    judge: str = ""
 
     def only(self, places: Sequence[int]) -> "Sample":
         """The sample of some of its items, by their places."""
         columns = ("expected", "answers", "correct", "probabilities", "groups", "raw")
         chosen: dict[str, Any] = {name: [getattr(self, name)[i] for i in places] for name in columns}
-        return replace(self, **chosen)
+        return replace(self, **chosen, marks=[self.marks[i] for i in places] if self.marks else ())
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ def make(task: str, expected: list[str], answers: list[str | None], **columns) -
         probabilities=columns.get("probabilities", [None] * n),
         groups=columns.get("groups", [None] * n),
         raw=answers,
+        marks=(np.random.default_rng(n).integers(0, 11, n) / 10).tolist(),
     )
 
 
@@ -72,11 +73,11 @@ def samples() -> list[Sample]:
 def reordered(sample: Sample, seed: int) -> Sample:
     """The same items in another order."""
     order = np.random.default_rng(seed).permutation(len(sample.expected))
-    columns = ("expected", "answers", "correct", "probabilities", "groups", "raw")
+    columns = ("expected", "answers", "correct", "probabilities", "groups", "raw", "marks")
     return replace(sample, **{name: [getattr(sample, name)[i] for i in order] for name in columns})
 
 
 def emptied(sample: Sample) -> Sample:
     """The same without items."""
-    columns = ("expected", "answers", "correct", "probabilities", "groups", "raw")
+    columns = ("expected", "answers", "correct", "probabilities", "groups", "raw", "marks")
     return replace(sample, **{name: [] for name in columns})

@@ -97,14 +97,19 @@ def test_no_items_is_no_value(metric: Metric, sample: Sample) -> None:
 def test_a_model_that_never_answers_is_defined(metric: Metric, sample: Sample) -> None:
     n = len(sample.expected)
     silent = replace(
-        sample, answers=[None] * n, correct=[False] * n, probabilities=[None] * n, raw=[None] * n
+        sample,
+        answers=[None] * n,
+        correct=[False] * n,
+        probabilities=[None] * n,
+        raw=[None] * n,
+        marks=[0.0] * n,
     )
     value = metric.compute(silent)
     if value is None:
         assert sample.task == "classification"
         return
     assert value.value in (None, 0.0)
-    if sample.task == "number" and metric.name != "within_tolerance":
+    if sample.task == "number" and metric.name not in ("within_tolerance", "judge_score"):
         assert value.n == 0
         assert value.detail["no_number"] == n
     json.dumps(value.detail, allow_nan=False)
@@ -112,7 +117,7 @@ def test_a_model_that_never_answers_is_defined(metric: Metric, sample: Sample) -
 
 @each_case
 def test_one_item_is_defined(metric: Metric, sample: Sample) -> None:
-    columns = ("expected", "answers", "correct", "probabilities", "groups", "raw")
+    columns = ("expected", "answers", "correct", "probabilities", "groups", "raw", "marks")
     value = metric.compute(replace(sample, **{name: getattr(sample, name)[:1] for name in columns}))
     assert value is None or value.n == 1
 
