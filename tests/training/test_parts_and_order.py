@@ -35,7 +35,7 @@ def test_validation_is_left_alone_otherwise(tmp_path: Path) -> None:
 
 def test_without_shuffling_rows_come_in_the_order_of_the_file() -> None:
     lengths = [number * 5 % 11 for number in range(20)]
-    plain = [list(range(0, 8)), list(range(8, 16)), list(range(16, 20))]
+    plain = [list(range(8)), list(range(8, 16)), list(range(16, 20))]
     for epoch in (0, 1):
         assert epoch_batches(lengths, 8, 1, epoch, shuffle=False) == plain
     assert epoch_batches(lengths, 8, 1, 0) != plain
