@@ -10,7 +10,7 @@ SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
     "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}",
-    "'": r"\textquotesingle{}", "-": "-{}", "[": "{[}", "]": "{]}",
+    "'": r"\textquotesingle{}", "[": "{[}", "]": "{]}",
 }  # fmt: skip
 # Signs that stand in tables and names of models; letters with accents are taken as they are.
 SIGNS = {
@@ -30,7 +30,9 @@ RARE = "ĿŀĸŉſŦŧĦħĀāĒēĪīŌōŪūĈĉĜĝĤĥĴĵŜŝĊċĖėĨĩĬ
 def escape(text: str) -> str:
     """Text for LaTeX. A sign that pdfLaTeX may lack becomes its code point, for example U+1F600; control
     characters become blanks."""
-    return "".join(map(_character, unicodedata.normalize("NFC", text)))
+    written = "".join(map(_character, unicodedata.normalize("NFC", text)))
+    # Two hyphens would become a dash.
+    return written.replace("--", "-{}-").replace("--", "-{}-")
 
 
 def _character(one: str) -> str:
@@ -51,12 +53,12 @@ def latex_table(state: PaperState) -> str:
     lines = [
         r"% Needs \usepackage{booktabs}, \usepackage[T1]{fontenc} and \usepackage{textcomp}.",
         r"\begin{table}",
-        r"\centering",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{escape(' '.join(table.caption))}}}",
         rf"\label{{tab:{label_of(state)}}}",
-        rf"\begin{{tabular}}{{ll{'r' * len(table.heads)}}}",
+        rf"\begin{{tabular}}{{@{{}}ll{'r' * len(table.heads)}@{{}}}}",
         r"\toprule",
-        " & ".join(["Model", "Seed", *map(escape, table.heads)]) + r" \\",
+        " & ".join(["Model", "Seed", *map(_head, table.heads)]) + r" \\",
         r"\midrule",
         *_body(table),
         r"\bottomrule",
@@ -70,6 +72,16 @@ def label_of(state: PaperState) -> str:
     """A label of letters, digits and hyphens from the dataset's name."""
     plain = unicodedata.normalize("NFKD", state.dataset.name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40] or state.dataset.sha256[:8]
+
+
+def _head(text: str) -> str:
+    """The head of a column; a long one stands in two lines."""
+    words = text.split()
+    if len(text) < 14 or len(words) < 2:
+        return escape(text)
+    half = min(range(1, len(words)), key=lambda i: abs(len(" ".join(words[:i])) - len(" ".join(words[i:]))))
+    first, second = escape(" ".join(words[:half])), escape(" ".join(words[half:]))
+    return rf"\shortstack[r]{{{first}\\{second}}}"
 
 
 def _body(table: ScoreTable) -> list[str]:
@@ -95,4 +107,4 @@ def _cell(cell: Cell) -> str:
     ends = escape(cell.interval).replace(" to ", r"\textendash{}")
     if "$-$" in ends:
         ends = escape(cell.interval)
-    return rf"{text} {{\footnotesize ({ends})}}"
+    return rf"{text} {{\scriptsize ({ends})}}"

@@ -107,7 +107,7 @@ def _variants(runs: Sequence[PaperRun]) -> list[list[PaperRun]]:
 
 
 def _settings(runs: Sequence[PaperRun], several: bool) -> list[str]:
-    ledger = runs[0].ledger
+    ledger = {name: row for name, row in runs[0].ledger.items() if name != "seed"}
     start = f"With {joined(run.key for run in runs)}, " if several else ""
     asked = [name for name, row in ledger.items() if row["source"] == YOU]
     rest = [name for name in ledger if name not in asked]
@@ -261,8 +261,10 @@ def _cost(state: PaperState) -> list[str]:
 
 
 def joined(parts: Iterable[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
+    """ "a", "a and b", "a, b and c"; "a, 1; b, 2; and c, 3" where a part has a comma itself."""
     known = list(parts)
+    if len(known) > 1 and any(", " in part for part in known):
+        return f"{'; '.join(known[:-1])}; and {known[-1]}"
     return f"{', '.join(known[:-1])} and {known[-1]}" if len(known) > 1 else "".join(known)
 
 

@@ -12,7 +12,7 @@ from app.evaluations.columns import SECONDARY, written
 from app.evaluations.leaderboard import ScoreView
 from app.exports.pairs import SIGNIFICANT
 from app.exports.state import PaperRun, PaperState
-from app.format import duration, money, plural
+from app.format import money, number, plural
 from app.metrics import for_task
 
 DASH = "–"
@@ -52,16 +52,19 @@ def score_table(state: PaperState) -> ScoreTable:
     labels = {metric.name: metric for metric in for_task(state.task)}
     heads = [labels[name].label + (", %" if labels[name].format == "percent" else "") for name in metrics]
     corrected = {pair.b: pair.p_holm for pair in state.pairs}
-    bold = bold_runs(state)
+    bold, shown = bold_runs(state), shown_intervals(state)
     lines: list[Line] = []
     for model in dict.fromkeys(run.model for run in state.runs):
         runs = [run for run in state.runs if run.model == model]
         for run in runs:
             cells = [
-                _score(run.scores.get(name), name == state.tested and run.key in bold) for name in metrics
+                _score(run.scores.get(name), name == state.tested and run.key in bold, name in shown)
+                for name in metrics
             ]
             if _leaks(state):
-                cells.append(_score(run.unseen.get(state.primary) or run.scores.get(state.primary), False))
+                cells.append(
+                    _score(run.unseen.get(state.primary) or run.scores.get(state.primary), False, True)
+                )
             if state.pairs:
                 cells.append(Cell(p_written(corrected[run.key]) if run.key in corrected else DASH))
             lines.append(Line(run.label, _seed(run), (*cells, *_used(state, run))))
@@ -84,27 +87,32 @@ def _leaks(state: PaperState) -> bool:
 
 
 def _used_heads(state: PaperState) -> list[str]:
-    heads = ["Time"] if any(run.seconds is not None and not run.imported for run in state.runs) else []
-    return heads + (["Cost"] if any(run.microdollars for run in state.runs) else [])
+    """What was paid, where something was; how long it took stands in the Methods."""
+    return ["Cost"] if any(run.microdollars for run in state.runs) else []
 
 
 def _used(state: PaperState, run: PaperRun) -> list[Cell]:
-    heads = _used_heads(state)
-    cells = [Cell(DASH if run.imported else duration(run.seconds))] if "Time" in heads else []
-    return cells + ([Cell(DASH if run.imported else money(run.microdollars))] if "Cost" in heads else [])
+    return [Cell(DASH if run.imported else money(run.microdollars)) for _ in _used_heads(state)]
 
 
 def _seed(run: PaperRun) -> str:
     return DASH if run.seed is None else str(run.seed)
 
 
-def _score(score: ScoreView | None, bold: bool) -> Cell:
+def _score(score: ScoreView | None, bold: bool, interval: bool) -> Cell:
     if score is None or score.value is None:
         return Cell(DASH)
     ends = ""
-    if score.low is not None and score.high is not None:
-        ends = f"{written(score.low, score.format)} to {written(score.high, score.format)}"
-    return Cell(written(score.value, score.format), ends, bold)
+    if interval and score.low is not None and score.high is not None:
+        ends = f"{aligned_text(score.low, score.format)} to {aligned_text(score.high, score.format)}"
+    return Cell(aligned_text(score.value, score.format), ends, bold)
+
+
+def aligned_text(value: float, form: str) -> str:
+    """A score for a column of them: percents with one decimal, numbers with three digits, zeros at the end kept."""
+    if form == "percent" or not 1e-4 <= abs(value) < 1000:
+        return written(value, form)
+    return f"{value:#.3g}".rstrip(".").replace("-", "−")
 
 
 def _over_seeds(state: PaperState, runs: Sequence[PaperRun], metrics: Sequence[str]) -> Line:
@@ -116,7 +124,9 @@ def _over_seeds(state: PaperState, runs: Sequence[PaperRun], metrics: Sequence[s
             cells.append(Cell(DASH))
             continue
         form = scores[0].format
-        cells.append(Cell(written(fmean(values), form), f"SD {written(stdev(values), form)}"))
+        spread = written(stdev(values), form) if form == "percent" else number(stdev(values), 2)
+        shown = f"SD {spread}" if name in shown_intervals(state) else ""
+        cells.append(Cell(aligned_text(fmean(values), form), shown))
     cells += [Cell("")] * (_leaks(state) + bool(state.pairs) + len(_used_heads(state)))
     return Line(runs[0].label, f"mean of {len(runs)}", tuple(cells), summary=True)
 
@@ -145,21 +155,29 @@ def caption(state: PaperState) -> tuple[str, ...]:
         left = sorted({run.unseen[state.primary].n for run in state.runs if state.primary in run.unseen})
         n = f"{left[0]:,}" if len(left) == 1 else f"{left[0]:,} to {left[-1]:,}"
         parts.append(f"Unseen: on the {n} test items whose input does not stand in train too.")
-    parts.append(interval_sentence(state))
+    parts.append(interval_sentence(state, shown_intervals(state)))
     parts += _test_sentences(state)
     parts += _seed_sentences(state)
     return tuple(parts)
 
 
-def interval_sentence(state: PaperState) -> str:
-    """How the intervals were made."""
-    scores = [run.scores[name] for run in state.runs for name in _metrics(state) if name in run.scores]
+def shown_intervals(state: PaperState) -> tuple[str, ...]:
+    """The metrics whose intervals stand in the table, lest it become too wide; scores.csv has them all."""
+    return state.primary, state.tested
+
+
+def interval_sentence(state: PaperState, names: Sequence[str] = ()) -> str:
+    """How the intervals of these metrics were made; of all in the table when none is named."""
+    wanted = names or _metrics(state)
+    scores = [run.scores[name] for run in state.runs for name in wanted if name in run.scores]
     grouped = any("groups" in score.detail for score in scores)
     rates = any("right" in score.detail for score in scores)
     drawn = any("right" not in score.detail and score.low is not None for score in scores)
-    ways = ["Wilson’s for rates"] * rates + ["BCa bootstrap over items for the others"] * drawn
-    said = f"95 % intervals: {', '.join(ways)}." if ways else "No intervals."
-    return said + (" Both take the groups of items into account." if grouped else "")
+    others = " for the others" if rates else ""
+    ways = ["Wilson’s" + (" for rates" if drawn else "")] * rates
+    ways += [f"BCa bootstrap over items{others}"] * drawn
+    said = f"95 % intervals: {', '.join(ways)}" if ways else "No intervals"
+    return said + (", which take the groups of items into account." if grouped else ".")
 
 
 def _test_sentences(state: PaperState) -> list[str]:

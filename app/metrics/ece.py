@@ -29,7 +29,8 @@ def per_item(sample: Sample) -> Sums | None:
         return None
     top = found.p.argmax(axis=1)
     confidence, right = found.p.max(axis=1), (top == found.gold).astype(float)
-    place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    # Rounded, so that the last digit of a probability does not decide on its bin.
+    place = np.clip(np.ceil(np.round(confidence * BINS, 9)).astype(int) - 1, 0, BINS - 1)
     inside = (place[:, None] == np.arange(BINS)).astype(float)
     rows = np.concatenate([inside * confidence[:, None], inside * right[:, None], inside], axis=1)
     return Sums(found.items, rows, np.arange(len(rows)), _ece)

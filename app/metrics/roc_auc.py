@@ -26,7 +26,8 @@ def per_item(sample: Sample) -> Ranked | None:
     wanted = [i for i in range(found.p.shape[1]) if 0 < np.count_nonzero(found.gold == i) < len(found.gold)]
     if not wanted:
         return None
-    return Ranked(found.items, np.column_stack([found.gold, found.p]), partial(_macro, wanted))
+    # Equal probabilities are ties, whatever the last digit of their scaling says.
+    return Ranked(found.items, np.column_stack([found.gold, found.p.round(12)]), partial(_macro, wanted))
 
 
 def _macro(wanted: list[int], data: Array, weights: Array) -> Array:

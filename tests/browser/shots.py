@@ -45,6 +45,7 @@ def addresses() -> dict[str, str]:
         "experiment-states": f"/experiments/{experiments[-1]}",
         "compare-choose": "/compare",
         "compare": f"/compare?runs={','.join(map(str, done))}",
+        "paper": f"/compare/paper?runs={','.join(map(str, done))}",
         "models": "/models",
         "model": "/models/starter/tiny",
         "lab": "/lab",

@@ -148,7 +148,7 @@ def test_methods_name_every_number(session: Session, actor: Actor, client: TestC
         state.dataset.sha256,
         state.splits[0].sha256,
         "120 train, 0 validation and 60 test items",
-        "classification into 3 classes. The classes are “acid”, “base” and “salt, hydrated”.",
+        "classification into 3 classes. The classes are “acid”; “base”; and “salt, hydrated”.",
         "No run has significantly fewer right answers than tiny-llama, seed 1.",
         "The test set was not looked at before the last launch",
         "tiny-llama (hf/tiny-llama): we set learning rate 0.0002.",
@@ -195,6 +195,7 @@ def test_words() -> None:
         "a and b",
         "a, b and c",
     ]
+    assert joined(["a, 1", "b"]) == "a, 1; and b"
     assert [p_written(p) for p in (0.0004, 0.0312, 0.05, 0.04996, 0.31, 1.0)] == [
         "< 0.001", "0.031", "0.0500", "0.0500", "0.31", "1.00",
     ]  # fmt: skip

@@ -132,7 +132,7 @@ def perplexity(p: list[float], _gold: int = -1) -> float:
 
 def bin_of(p: list[float]) -> int:
     """Which of the 15 bins the largest probability lies in."""
-    return min(max(math.ceil(max(p) * BINS) - 1, 0), BINS - 1)
+    return min(max(math.ceil(round(max(p) * BINS, 9)) - 1, 0), BINS - 1)
 
 
 def _ece(items: list[Item], labels: list[str]) -> Found:
@@ -147,7 +147,7 @@ def _roc_auc(items: list[Item], labels: list[str]) -> Found:
     rows = having(items, labels)
     each = []
     for i in range(len(labels)):
-        values = sorted((p[i], gold == i) for _, p, gold in rows)
+        values = sorted((round(p[i], 12), gold == i) for _, p, gold in rows)
         positives = sum(hit for _, hit in values)
         if 0 < positives < len(rows):
             ranks = mean_ranks([value for value, _ in values])
