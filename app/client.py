@@ -14,7 +14,7 @@ from app.errors import Invalid, TunebookError, Unavailable
 from app.lab.actor import first_actor
 from app.lab.sign_in import end_session, make_token
 from app.tables import DatasetState, RunState, TokenKind
-from app.up import address
+from app.up import address, answers
 from app.yaml_text import read_yaml
 
 POLL_SECONDS = 1.0
@@ -24,6 +24,8 @@ FINAL = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
 @contextmanager
 def api() -> Iterator[httpx.Client]:
     """A client with a token that ends with the block. Raises Unavailable when no Tunebook answers."""
+    if not answers(timeout_seconds=5):
+        raise Unavailable(f"No Tunebook answers at {address()}.", "Start it with `make up` or `tunebook up`.")
     with session_scope() as session:
         secret = make_token(session, first_actor(session), TokenKind.API, "command line")
     headers = {"authorization": f"Bearer {secret}"}
@@ -32,7 +34,7 @@ def api() -> Iterator[httpx.Client]:
             yield client
     except httpx.TransportError as error:
         raise Unavailable(
-            f"No Tunebook answers at {address()} ({error}).", "Start it with `make up` or `tunebook up`."
+            f"Tunebook stopped answering ({error}).", "Look at its terminal, then try again."
         ) from error
     finally:
         with session_scope() as session:
