@@ -14,13 +14,15 @@ from sqlalchemy import Text, cast
 from sqlmodel import Session, col, select
 
 from app.comparisons.queries import NOTHING, compared_runs
-from app.datasets.stored import StoredItem, items_by_number
+from app.datasets.items import answer_text, input_text
+from app.datasets.stored import RowReader, group_name, open_rows
 from app.db import new_session
 from app.evaluations.leaderboard import LeaderboardRow
 from app.evaluations.outcomes import outcomes
 from app.evaluations.table import guarded
 from app.lab.actor import Actor
-from app.tables import Dataset, Prediction, Reading, Split
+from app.tables import Dataset, Item, Prediction, Reading, Split
+from app.tables.item import item_id
 
 BATCH = 2_000
 Safe = Callable[[str | None], str]
@@ -34,9 +36,8 @@ def wide_csv(session: Session, actor: Actor, run_ids: list[int], raw: bool) -> I
     def pieces() -> Iterator[bytes]:
         with new_session(write=False) as own:
             safe = _plain if raw else guarded
-            quoted = lru_cache(10_000)(lambda text: quote(safe(text)))
             yield (",".join(quote(name) for name in _header(rows, dataset.labels, safe)) + "\r\n").encode()
-            yield from _lines(own, rows, dataset, split, quoted)
+            yield from _lines(own, rows, dataset, split, safe)
 
     return pieces()
 
@@ -71,28 +72,48 @@ def _header(rows: list[LeaderboardRow], labels: list[str], safe: Safe) -> list[s
 
 
 def _lines(
-    session: Session, rows: list[LeaderboardRow], dataset: Dataset, split: Split, quoted: Safe
+    session: Session,
+    rows: list[LeaderboardRow],
+    dataset: Dataset,
+    split: Split,
+    safe: Safe,
 ) -> Iterator[bytes]:
+    quoted = lru_cache(10_000)(lambda text: quote(safe(text)))
     packed = outcomes(session, [row.scoring_id or 0 for row in rows])
     numbers = np.unique(
         np.concatenate([packed.get(row.scoring_id or 0, NOTHING).numbers for row in rows])
     ).tolist()
     nothing = "," * (2 + len(dataset.labels))
-    for start in range(0, len(numbers), BATCH):
-        batch = numbers[start : start + BATCH]
-        items = items_by_number(session, dataset, split, batch)
-        columns = [_column(session, row, batch[0], batch[-1], len(dataset.labels), quoted) for row in rows]
-        yield "".join(
-            f"{_item(items[number], quoted)},{','.join([column.get(number, nothing) for column in columns])}\r\n"
-            for number in batch
-            if number in items
-        ).encode()
+    with open_rows(dataset) as reader:
+        for start in range(0, len(numbers), BATCH):
+            batch = numbers[start : start + BATCH]
+            first, last = batch[0], batch[-1]
+            columns = [_column(session, row, first, last, len(dataset.labels), quoted) for row in rows]
+            answered = frozenset(batch)
+            yield "".join(
+                f"{cells},{','.join([column.get(number, nothing) for column in columns])}\r\n"
+                for number, cells in _items(session, reader, dataset, split, first, last, safe)
+                if number in answered
+            ).encode()
 
 
-def _item(item: StoredItem, quoted: Safe) -> str:
-    return (
-        f"{item.item_id},{item.line},test,{quoted(item.group)},{quoted(item.input)},{quoted(item.answer)}"
+def _items(
+    session: Session, reader: RowReader, dataset: Dataset, split: Split, first: int, last: int, safe: Safe
+) -> Iterator[tuple[int, str]]:
+    """(number, the item's own cells joined by commas) of the items from `first` to `last`."""
+    query = (
+        select(Item.number, Item.line, Item.offset, Item.length, Item.content_key, Item.occurrence)
+        .where(Item.dataset_id == dataset.id, col(Item.number).between(first, last))
+        .order_by(col(Item.number))
     )
+    cursor: Any = session.connection().execute(query).cursor
+    for number, line, offset, length, key, occurrence in cursor.fetchall():
+        chat, _ = reader.chat(offset, length)
+        texts = (group_name(split, number), input_text(chat[:-1]), answer_text(chat[-1]))
+        yield (
+            number,
+            f"{item_id(key, occurrence)},{line},test,{','.join([quote(safe(text)) for text in texts])}",
+        )
 
 
 def _column(
@@ -111,7 +132,9 @@ def _column(
         .where(
             Prediction.evaluation_id == row.evaluation_id,
             Reading.scoring_id == row.scoring_id,
+            # On both sides: SQLite starts from either table, and does not carry the range over.
             col(Prediction.number).between(first, last),
+            col(Reading.number).between(first, last),
         )
     )
     # The driver's own rows: twice as fast as SQLAlchemy's, and all values are plain.

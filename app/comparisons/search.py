@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlmodel import Session, col, select
 
 from app.datasets.index_table import raw_rows
-from app.datasets.items import answer_text
+from app.datasets.items import answer_text, input_text
 from app.datasets.stored import RowReader, open_rows
 from app.tables import Dataset, Prediction
 
@@ -63,5 +63,4 @@ def _in_rows(session: Session, dataset: Dataset, numbers: NDArray[np.int32], tex
 def _holds(rows: RowReader, offset: int, length: int, folded: str) -> bool:
     """Whether the texts that a table shows hold the words: the user's, and the expected answer."""
     chat, _ = rows.chat(offset, length)
-    texts = [message.content for message in chat[:-1] if message.role == "user"]
-    return any(folded in str(text or "").casefold() for text in [*texts, answer_text(chat[-1])])
+    return any(folded in text.casefold() for text in (input_text(chat[:-1]), answer_text(chat[-1])))

@@ -69,6 +69,11 @@ def prompt_text(chat: list[Message]) -> str:
     return "\n\n".join(str(message.content) for message in chat[:-1])
 
 
+def input_text(prompt: list[Message]) -> str:
+    """The prompt as people read it in a table: the user's text, without the system message."""
+    return "\n\n".join(str(message.content or "") for message in prompt if message.role == "user")
+
+
 def as_dicts(chat: list[Message]) -> list[dict[str, Any]]:
     """The chat as plain dictionaries, as it goes into training files and requests (empty keys left out)."""
     return msgspec.to_builtins(chat)
