@@ -9,28 +9,13 @@ from tests.source import OURS, imports, layer, module_name, report, within
 NOUNS = ("lab", "settings", "datasets", "catalog", "runs", "evaluations", "experiments", "comparisons")
 NOUNS += ("exports", "door", "home")
 KINDS = ("providers", "trainers", "compute", "baselines", "metrics", "figures", "export_formats")
+KINDS += ("augmentations",)
 # The command, the application and what `tunebook` is made of; these may import everything but workers.
 ENTRIES = ("__main__", "main", "up", "serve", "client", "doctor")
-FOUNDATION = {
-    "file_queue",
-    *(
-        "cells",
-        "hub",
-        "yaml_text",
-        "config",
-        "db",
-        "errors",
-        "queue",
-        "registry",
-        "clock",
-        "log",
-        "vault",
-        "storage",
-        "assets",
-        "format",
-    ),
-    *("hyperparameters", "migrate", "render", "shapes", "statistics", "supervisor", "tether", "version"),
-}
+FOUNDATION = set(
+    "assets cells clock config db errors file_queue format hub hyperparameters log migrate outside queue registry "
+    "render shapes statistics storage supervisor tether vault version yaml_text".split()
+)
 WEB_FILES = ("routes", "api", "downloads", "views", "forms", "form")
 WEB_PACKAGES = ("fastapi", "starlette")
 # What the database's layer, the web and the queue are made of: kinds must run without them.
