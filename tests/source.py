@@ -35,8 +35,13 @@ def module_name(path: str) -> str:
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def imports(path: str, top_only: bool = False) -> Iterator[tuple[str, int]]:
+@cache
+def imports(path: str, top_only: bool = False) -> tuple[tuple[str, int], ...]:
     """(module, line) of each import; `from a import b` gives a.b, since b may be a module."""
+    return tuple(_imports(path, top_only))
+
+
+def _imports(path: str, top_only: bool) -> Iterator[tuple[str, int]]:
     own = module_name(path)
     nodes = tree(path).body if top_only else ast.walk(tree(path))
     for node in nodes:

@@ -12,10 +12,13 @@ KINDS = ("providers", "trainers", "compute", "baselines", "metrics", "figures", 
 KINDS += ("augmentations",)
 # The command, the application and what `tunebook` is made of; these may import everything but workers.
 ENTRIES = ("__main__", "main", "up", "serve", "client", "doctor")
-FOUNDATION = set(
-    "assets cells clock config db errors file_queue format hub hyperparameters log migrate outside queue registry "
-    "render shapes statistics storage supervisor tether vault version yaml_text".split()
-)
+# fmt: off
+FOUNDATION = {
+    "assets", "cells", "clock", "config", "db", "errors", "file_queue", "format", "hub",
+    "hyperparameters", "log", "migrate", "outside", "queue", "registry", "render", "shapes", "statistics",
+    "storage", "supervisor", "tether", "vault", "version", "yaml_text",
+}
+# fmt: on
 WEB_FILES = ("routes", "api", "downloads", "views", "forms", "form")
 WEB_PACKAGES = ("fastapi", "starlette")
 # What the database's layer, the web and the queue are made of: kinds must run without them.

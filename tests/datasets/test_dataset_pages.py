@@ -1,6 +1,5 @@
 """GET /datasets, /datasets/{id}, /check, /items, /download, and the forms of these pages."""
 
-import json
 import re
 
 import pytest
@@ -13,7 +12,8 @@ from app.datasets.queries import PAGE, dataset_view
 from app.datasets.samples import SAMPLES
 from app.errors import Invalid
 from app.lab.actor import Actor
-from app.tables import Dataset, DatasetState, Split
+from app.tables import Dataset, DatasetState
+from tests.datasets.conftest import rows
 from tests.pages import (
     ESCAPED,
     HOSTILE,
@@ -23,23 +23,6 @@ from tests.pages import (
     stranger,
     upload,
 )
-
-
-def rows(count: int = 60, question: str = "sample") -> bytes:
-    """Chat rows of three classes in five families; every fifth is a test row, one prompt stands in two parts."""
-    lines = []
-    for number in range(count):
-        asked = f"{question} {4 if number == 5 else number}"
-        chat = [{"role": "user", "content": asked}, {"role": "assistant", "content": "abc"[number % 3]}]
-        split = "TEST" if number % 5 == 4 else "TRAIN"
-        lines.append(json.dumps({"messages": chat, "split": split, "family": f"f{number % 5}"}))
-    return "\n".join(lines).encode()
-
-
-@pytest.fixture
-def ready(session: Session, actor: Actor) -> int:
-    """The id of a dataset that was really checked."""
-    return upload(session, actor, "rule.jsonl", rows())
 
 
 def test_upload_without_javascript(client: TestClient) -> None:
@@ -208,66 +191,6 @@ def test_task_that_does_not_fit_is_refused_beside_the_field(
     assert answer.status_code == 422
     assert 'id="e-task"' in answer.text
     assert "As the model will see them" in answer.text
-
-
-def test_seeded_split_is_made(client: TestClient, session: Session, ready: int) -> None:
-    form = {"kind": "seeded", "test": "20", "validation": "12,5", "seed": "7", "name": "mine"}
-    answer = client.post(f"/datasets/{ready}/splits", data=form, follow_redirects=False)
-    assert answer.status_code == 303
-    anchor = answer.headers["location"].rpartition("#")[2]
-    made = region(client.get(f"/datasets/{ready}").text, anchor)
-    assert ">mine</h3>" in made
-    stored = session.get_one(Split, int(anchor.removeprefix("split-")))
-    assert stored.parameters == {"seed": 7, "test": 0.2, "validation": 0.125}
-
-
-def test_grouped_split_holds_out_what_is_named(client: TestClient, ready: int) -> None:
-    form = {
-        "kind": "grouped",
-        "test": "10",
-        "validation": "0",
-        "seed": "1",
-        "key": "family",
-        "test_groups": "f1\nf2\n",
-    }
-    answer = client.post(f"/datasets/{ready}/splits", data=form, follow_redirects=False)
-    assert answer.status_code == 303
-    made = region(client.get(f"/datasets/{ready}").text, answer.headers["location"].rpartition("#")[2])
-    assert "f1, f2" in made
-    assert "40.0 %" in made
-
-
-@pytest.mark.parametrize(
-    ("changed", "field"),
-    [
-        ({"test": "many"}, "test"),
-        ({"test": "100"}, "test"),
-        ({"validation": "-1"}, "validation"),
-        ({"seed": "1.5"}, "seed"),
-        ({"test": "60", "validation": "50"}, "test"),
-        ({"kind": "grouped"}, "pattern"),
-        ({"kind": "grouped", "pattern": "("}, "pattern"),
-        ({"kind": "grouped", "key": "family", "test_groups": "nobody"}, "test_groups"),
-    ],
-)
-def test_bad_split_is_answered_beside_the_field(
-    client: TestClient, ready: int, changed: dict[str, str], field: str
-) -> None:
-    form = {"kind": "seeded", "test": "10", "validation": "10", "seed": "1", **changed}
-    answer = client.post(f"/datasets/{ready}/splits", data=form)
-    assert answer.status_code == 422
-    assert '<details class="another" id="new-split" open>' in answer.text
-    wrong = re.search(rf'aria-describedby="e-(seeded-|grouped-)?{field}\b', answer.text)
-    assert wrong, f"nothing is said beside {field}"
-    assert f'value="{form["test"]}"' in answer.text
-
-
-def test_taken_name_is_a_conflict_that_says_so(client: TestClient, ready: int) -> None:
-    form = {"kind": "seeded", "test": "10", "validation": "10", "seed": "1", "name": "twice"}
-    client.post(f"/datasets/{ready}/splits", data=form)
-    answer = client.post(f"/datasets/{ready}/splits", data=form)
-    assert answer.status_code == 409
-    assert "has a split named" in answer.text
 
 
 def test_items_page_by_part(client: TestClient, ready: int) -> None:
