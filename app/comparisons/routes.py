@@ -18,6 +18,7 @@ from app.comparisons.queries import compare
 from app.comparisons.run_ids import parse_runs
 from app.errors import NotFound
 from app.evaluations.downloads import csv_response
+from app.export_formats import download_links
 from app.web.pages import fragment, is_htmx, page
 from app.web.session import Acting, Database
 
@@ -38,7 +39,14 @@ def compare_page(request: Request, session: Database, actor: Acting, choice: Ask
     if is_htmx(request) and request.headers.get("hx-target", "").endswith("#reading"):
         return fragment("comparisons/_reading.html", view=view)
     side_by_side = configurations(session, found.chosen.picked, choice.settings)
-    return page(request, "comparisons/page.html", view.title, view=view, side_by_side=side_by_side)
+    return page(
+        request,
+        "comparisons/page.html",
+        view.title,
+        view=view,
+        side_by_side=side_by_side,
+        downloads=download_links(choice.runs),
+    )
 
 
 @router.get("/compare/reading")

@@ -23,7 +23,7 @@ from app.metrics import for_task
 from app.render import render
 from app.shapes import ConfusionRow, Whisker, axis_over, confusion, whisker
 
-SHEETS = ("tokens", "base", "layout", "components", "figures", "print")
+SHEETS = ("tokens", "base", "layout", "components", "figures", "print", "report")
 PAGE = 200
 FOLDER = "page"
 Put = Callable[[str, str], None]

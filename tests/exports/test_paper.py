@@ -133,10 +133,14 @@ def test_the_page_shows_every_text_escaped(session: Session, actor: Actor, clien
     assert client.get(f"/compare/paper/passwd?runs={chosen(runs)}").status_code == 404
 
 
-def test_the_run_page_offers_every_format(session: Session, actor: Actor, client: TestClient) -> None:
+def test_the_run_and_compare_pages_offer_every_format(
+    session: Session, actor: Actor, client: TestClient
+) -> None:
     run = three_runs(session, actor, client)[0]
-    text = client.get(f"/runs/{run}").text
-    assert f"/compare/export?runs={run}&amp;what=predictions&amp;format=parquet" in text
+    for address in (f"/runs/{run}", f"/compare?runs={run}"):
+        text = client.get(address).text
+        assert f"/compare/export?runs={run}&amp;what=predictions&amp;format=parquet" in text
+    assert f'href="/compare/paper?runs={run}"' in text
 
 
 def test_methods_name_every_number(session: Session, actor: Actor, client: TestClient) -> None:
@@ -150,7 +154,7 @@ def test_methods_name_every_number(session: Session, actor: Actor, client: TestC
         "120 train, 0 validation and 60 test items",
         "classification into 3 classes. The classes are “acid”; “base”; and “salt, hydrated”.",
         "No run has significantly fewer right answers than tiny-llama, seed 1.",
-        "The test set was not looked at before the last launch",
+        "before the last launch on this split.",
         "tiny-llama (hf/tiny-llama): we set learning rate 0.0002.",
         "What really ran is not disclosed for base.",
         "Seeds: 1 and 2.",
