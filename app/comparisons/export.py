@@ -1,14 +1,13 @@
 """The wide CSV: one line per item, the columns of every chosen run beside each other.
 
 Lines are put together from pieces, as 100,000 items of several runs are millions of cells: probabilities are
-formatted straight from the database's JSON, and texts that come again are quoted once.
+the database's own JSON without its brackets, and texts that come again are quoted once.
 """
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
-import msgspec
 import numpy as np
 from sqlalchemy import Text, cast
 from sqlmodel import Session, col, select
@@ -89,9 +88,10 @@ def _lines(
             batch = numbers[start : start + BATCH]
             first, last = batch[0], batch[-1]
             columns = [_column(session, row, first, last, len(dataset.labels), quoted) for row in rows]
+            found = [column.get for column in columns]
             answered = frozenset(batch)
             yield "".join(
-                f"{cells},{','.join([column.get(number, nothing) for column in columns])}\r\n"
+                f"{cells},{','.join([find(number, nothing) for find in found])}\r\n"
                 for number, cells in _items(session, reader, dataset, split, first, last, safe)
                 if number in answered
             ).encode()
@@ -109,11 +109,11 @@ def _items(
     cursor: Any = session.connection().execute(query).cursor
     for number, line, offset, length, key, occurrence in cursor.fetchall():
         chat, _ = reader.chat(offset, length)
-        texts = (group_name(split, number), input_text(chat[:-1]), answer_text(chat[-1]))
-        yield (
-            number,
-            f"{item_id(key, occurrence)},{line},test,{','.join([quote(safe(text)) for text in texts])}",
+        group = group_name(split, number) if split.groups else ""
+        texts = (
+            f"{quote(safe(group))},{quote(safe(input_text(chat[:-1])))},{quote(safe(answer_text(chat[-1])))}"
         )
+        yield number, f"{item_id(key, occurrence)},{line},test,{texts}"
 
 
 def _column(
@@ -139,19 +139,15 @@ def _column(
     )
     # The driver's own rows: twice as fast as SQLAlchemy's, and all values are plain.
     cursor: Any = session.connection().execute(query).cursor
-    decode = msgspec.json.Decoder(list[float]).decode
-    form = ",".join(["%.6g"] * n_labels)
     empty = "," * (n_labels - 1)
     end = "," if n_labels else ""
     column: dict[int, str] = {}
     answers: dict[tuple[Any, ...], str] = {}
-    for number, given, text, *answer in cursor.fetchall():
-        key = (given, *answer)
+    for number, given, text, read, right in cursor.fetchall():
+        key = (given, read, right)
         cells = answers.get(key)
         if cells is None:
-            cells = answers[key] = (
-                f"{quoted(given)},{quoted(answer[0])},{'true' if answer[1] else 'false'}{end}"
-            )
-        chances = decode(text) if text and text != "null" else ()
-        column[number] = cells + (form % tuple(chances) if len(chances) == n_labels else empty)
+            cells = answers[key] = f"{quoted(given)},{quoted(read)},{'true' if right else 'false'}{end}"
+        # As stored, to the last digit: "[0.25, 0.75]" becomes two cells without being read as numbers.
+        column[number] = cells + (text[1:-1].replace(" ", "") if text and text != "null" else empty)
     return column
