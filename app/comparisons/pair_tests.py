@@ -2,6 +2,7 @@
 paired_api.py and workers/comparisons.py.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -138,7 +139,10 @@ def _sides(
 
 
 def _key(rows: Sequence[LeaderboardRow]) -> str:
-    return ",".join(str(row.scoring_id) for row in rows)
+    """The scorings; where a judge has marked their answers since, a hash of its scores too: "12,15;9f3c01aa"."""
+    scorings = ",".join(str(row.scoring_id) for row in rows)
+    marks = [row.scores["judge_score"].value for row in rows if "judge_score" in row.scores]
+    return f"{scorings};{hashlib.sha256(repr(marks).encode()).hexdigest()[:8]}" if marks else scorings
 
 
 def _stored(session: Session, a: str, b: str, subset: str) -> PairTest | None:
@@ -154,7 +158,9 @@ def _small(a: str, b: str, subset: str) -> tuple[PairedTest, ...]:
 
 
 def _compute(session: Session, a: str, b: str, subset: str) -> list[PairedTest]:
-    seeds = [[load_sample(session, int(one), subset) for one in key.split(",")] for key in (a, b)]
+    seeds = [
+        [load_sample(session, int(one), subset) for one in key.partition(";")[0].split(",")] for key in (a, b)
+    ]
     numbers = reduce(np.intersect1d, [own for side in seeds for own, _ in side])
     if not len(numbers):
         return []

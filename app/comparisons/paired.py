@@ -23,7 +23,7 @@ from app.statistics import (
     mcnemar_exact,
     paired_bootstraps,
     paired_difference,
-    permutation_test,
+    permutation_tests,
     ranked_bootstrap,
     smallest_difference,
 )
@@ -31,7 +31,7 @@ from app.statistics.sums import Numbers, ratio
 
 # Ranks are found anew for each resample.
 RESAMPLES_OF_RANKS = 2_000
-RANK_WORK = 40_000_000
+RANK_WORK = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,9 @@ def paired_tests(a: Sequence[Sample], b: Sequence[Sample], resamples: int = RESA
     for together in _together(cases):
         pairs = [(case.a, case.b) for case in together]
         estimates = paired_bootstraps(pairs, together[0].drawn, resamples)
-        for case, estimate in zip(together, estimates, strict=True):
-            found[case.metric.name] = _resampled(case, estimate, resamples)
+        ps = permutation_tests(pairs, together[0].drawn, resamples)
+        for case, estimate, p in zip(together, estimates, ps, strict=True):
+            found[case.metric.name] = _resampled(case, estimate, p, resamples)
     return [
         found[metric.name]
         for metric in metrics
@@ -161,8 +162,7 @@ def _counted(case: _Case) -> PairedTest:
     return _test(case.metric, n, case.a, case.b, Estimate(difference, low, high), p, smallest, method)
 
 
-def _resampled(case: _Case, estimate: Estimate, resamples: int) -> PairedTest:
-    p = permutation_test(case.a, case.b, case.drawn, resamples)
+def _resampled(case: _Case, estimate: Estimate, p: float, resamples: int) -> PairedTest:
     over = _units(case.drawn)
     seeds = max(len(case.a), len(case.b))
     means = f"; means over seeds ({len(case.a)} of A, {len(case.b)} of B)" if seeds > 1 else ""

@@ -7,7 +7,13 @@ from app.statistics.draws import RESAMPLES, SEED, Grouping, grouping
 from app.statistics.holm import holm
 from app.statistics.intervals import bca, percentile, wilson
 from app.statistics.kappa import cohen_kappa
-from app.statistics.paired import paired_bootstrap, paired_bootstraps, permutation_test, ranked_bootstrap
+from app.statistics.paired import (
+    paired_bootstrap,
+    paired_bootstraps,
+    permutation_test,
+    permutation_tests,
+    ranked_bootstrap,
+)
 from app.statistics.pairs import (
     USUAL_DISCORDANT,
     Z_POWER,
@@ -43,6 +49,7 @@ __all__ = [
     "paired_difference",
     "percentile",
     "permutation_test",
+    "permutation_tests",
     "ranked_bootstrap",
     "rate_of",
     "smallest_difference",

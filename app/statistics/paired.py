@@ -3,14 +3,14 @@
 A side is a list of one metric for each seed of a model; all of them count the same items.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.statistics.draws import CHUNK, RESAMPLES, SEED, Grouping, Table, resampled, table, weights
 from app.statistics.intervals import bca, percentile
-from app.statistics.sums import Array, Estimate, Numbers, Ranked, Sums
+from app.statistics.sums import Array, Estimate, Numbers, Ranked, Statistic, Sums
 
 # With so few units that differ every swap is tried, and p is exact.
 MOST_EXACT = 13
@@ -87,9 +87,7 @@ def ranked_bootstrap(
     return Estimate(value, *percentile(values)), float(min(1.0, 2 * (sides + 1) / (len(values) + 1)))
 
 
-def permutation_test(
-    a: Sequence[Sums], b: Sequence[Sums], drawn: Grouping, permutations: int = RESAMPLES
-) -> float:
+def permutation_test(a: Side, b: Side, drawn: Grouping, permutations: int = RESAMPLES) -> float:
     """The two-sided p of the paired permutation test: were A and B alike, swapping their answers on an item (on a
     whole group) would change nothing. Where models have several seeds, an item's row is the mean over them.
 
@@ -97,51 +95,73 @@ def permutation_test(
     give (1 + as extreme) / (1 + drawn): Phipson B, Smyth GK (2010), SAGMB 9:39. With at most 13 units that differ
     all swaps are tried.
     """
-    made = table([*a, *b], drawn)
-    width = a[0].cells.shape[1]
-    blocks = made.rows.reshape(len(made.rows), len(a) + len(b), width)
-    one, two = blocks[:, : len(a)].mean(axis=1), blocks[:, len(a) :].mean(axis=1)
-    gap = two - one
-    moves = np.abs(gap).max(axis=1) > 0
-    total_a, total_b = made.counts @ one, made.counts @ two
-    statistic = a[0].statistic
+    return permutation_tests([(a, b)], drawn, permutations)[0]
 
-    def difference(moved: Array) -> Array:
+
+def permutation_tests(
+    pairs: Sequence[tuple[Side, Side]], drawn: Grouping, permutations: int = RESAMPLES
+) -> list[float]:
+    """permutation_test of several metrics or models over the same items, which share the swaps."""
+    made = table([side for a, b in pairs for side in (*a, *b)], drawn)
+    swapped, start = [], 0
+    for a, b in pairs:
+        width, seeds = a[0].cells.shape[1], len(a) + len(b)
+        rows = made.rows[:, start : start + seeds * width].reshape(len(made.rows), seeds, width)
+        one, two = rows[:, : len(a)].mean(axis=1), rows[:, len(a) :].mean(axis=1)
+        swapped.append(_Swapped(two - one, made.counts @ one, made.counts @ two, a[0].statistic))
+        start += seeds * width
+    moves = np.any([np.abs(one.gap).max(axis=1) > 0 for one in swapped], axis=0)
+    gap, counts = np.concatenate([one.gap[moves] for one in swapped], axis=1), made.counts[moves]
+    seen = [abs(float(one.difference(np.zeros((1, one.gap.shape[1])))[0])) for one in swapped]
+    extreme, tried = np.zeros(len(swapped), dtype=np.int64), 0
+    for swaps in _swaps(counts, permutations):
+        moved, start = swaps @ (np.repeat(gap, counts, axis=0) if swaps.shape[1] > len(gap) else gap), 0
+        for i, one in enumerate(swapped):
+            width = one.gap.shape[1]
+            extreme[i] += _as_extreme(one.difference(moved[:, start : start + width]), seen[i])
+            start += width
+        tried += len(swaps)
+    return [
+        float(count / tried) if np.isfinite(value) else 1.0
+        for count, value in zip(extreme, seen, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Swapped:
+    """One metric of a pair: what a swap of each row moves from B to A, both sums, and the metric."""
+
+    gap: Array
+    total_a: Array
+    total_b: Array
+    statistic: Statistic
+
+    def difference(self, moved: Array) -> Array:
         with np.errstate(all="ignore"):
-            return np.asarray(statistic(total_a + moved) - statistic(total_b - moved))
-
-    seen = float(difference(np.zeros((1, width)))[0])
-    if not np.isfinite(seen):
-        return 1.0
-    extreme, tried = _count_extreme(gap[moves], made.counts[moves], difference, abs(seen), permutations)
-    return extreme / tried
+            found = self.statistic(self.total_a + moved) - self.statistic(self.total_b - moved)
+        return np.asarray(found)
 
 
-def _count_extreme(
-    gap: Array, counts: Numbers, difference: Callable[[Array], Array], seen: float, permutations: int
-) -> tuple[int, int]:
-    """(swaps at least as extreme as what was seen, swaps tried), the seen one among them."""
-    units = int(counts.sum())
+def _swaps(counts: Numbers, permutations: int) -> Iterator[Array]:
+    """How many units of each row are swapped, in chunks (swaps × rows); the first one is what was seen. All swaps of
+    few units come unit by unit (swaps × units)."""
+    units, rows = int(counts.sum()), len(counts)
     if units <= MOST_EXACT:
-        rows = np.repeat(gap, counts, axis=0)
-        swaps = (np.arange(2**units)[:, None] >> np.arange(units)) & 1
-        found = difference(swaps.astype(float) @ rows)
-        return int(np.count_nonzero(_as_extreme(found, seen))), len(found)
-    extreme, left = 1, permutations
+        yield ((np.arange(2**units)[:, None] >> np.arange(units)) & 1).astype(np.float64)
+        return
+    yield np.zeros((1, rows))
     random = np.random.default_rng(SEED)
-    size = max(1, CHUNK // len(gap))
-    while left > 0:
-        size = min(size, left)
-        if len(gap) < units:
-            swaps = random.binomial(counts, 0.5, (size, len(gap))).astype(np.float64)
+    size = max(1, CHUNK // rows)
+    while permutations > 0:
+        size = min(size, permutations)
+        if rows < units:
+            yield random.binomial(counts, 0.5, (size, rows)).astype(np.float64)
         else:
             bits = np.frombuffer(random.bytes(size * -(-units // 8)), np.uint8).reshape(size, -1)
-            swaps = np.unpackbits(bits, axis=1, count=units).astype(np.float64)
-        extreme += int(np.count_nonzero(_as_extreme(difference(swaps @ gap), seen)))
-        left -= size
-    return extreme, permutations + 1
+            yield np.unpackbits(bits, axis=1, count=units).astype(np.float64)
+        permutations -= size
 
 
-def _as_extreme(found: Array, seen: float) -> NDArray[np.bool_]:
+def _as_extreme(found: Array, seen: float) -> int:
     # Sums of the same numbers in another order differ by rounding; an undefined one counts against us.
-    return ~(np.abs(found) < seen - 1e-9 * max(seen, TINY))
+    return int(np.count_nonzero(~(np.abs(found) < seen - 1e-9 * max(seen, TINY))))

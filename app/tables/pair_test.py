@@ -17,7 +17,8 @@ class PairTestState(StrEnum):
 
 
 class PairTest(Owned, Leased, table=True):
-    """Model A against model B by all metrics. `a` and `b` are scoring ids, one for each seed: "12,15,18"."""
+    """Model A against model B by all metrics. `a` and `b` are scoring ids, one for each seed: "12,15,18",
+    and behind a semicolon a hash of a judge's scores, which may come later."""
 
     __table_args__ = (UniqueConstraint("a", "b", "subset"),)
 

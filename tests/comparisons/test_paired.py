@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from sqlmodel import Session
+from sqlmodel import Session, col
 
 from app.comparisons import pair_tests as pairs
 from app.comparisons.paired import paired_tests, with_holm
-from app.lab.actor import Actor
+from app.evaluations.leaderboard import leaderboard
+from app.lab.actor import Actor, first_actor
 from app.metrics import for_task
 from app.statistics import mcnemar_exact, paired_difference
+from app.tables import Run
 from tests.metrics.samples import LABELS, classification, number, words
 from tests.pages import region, stranger, upload
 from workers.comparisons import compute
@@ -109,6 +111,14 @@ def test_pairs_that_are_claimed_together_are_corrected() -> None:
     assert [test.p for test in corrected] == [test.p for test in tests]
     assert all(test.p_holm >= test.p for test in corrected)
     assert min(test.p_holm for test in corrected) == pytest.approx(min(1, 3 * min(test.p for test in tests)))
+
+
+def test_a_judges_later_marks_make_another_key(client: TestClient, runs: list[int], session: Session) -> None:
+    address = f"{API}?a={runs[0]}&b={runs[1]}"
+    assert "judge_score" not in {test["metric"] for test in client.get(address).json()["tests"]}
+    row = leaderboard(session, first_actor(session), [col(Run.id) == runs[0]])[0]
+    marks = {"judge_score": replace(row.scores["accuracy"], name="judge_score")}
+    assert pairs._key([replace(row, scores={**row.scores, **marks})]).startswith(f"{pairs._key([row])};")
 
 
 @pytest.fixture
