@@ -5,7 +5,7 @@ from sqlmodel import Session
 from app.catalog.facts import suggest
 from app.catalog.models import find_model
 from app.experiments.facts import data_facts
-from app.experiments.forms import LaunchForm
+from app.experiments.forms import LaunchForm, form_design
 from app.experiments.service import data_of
 from app.lab.actor import Actor, find
 from app.runs.ledger import sent_values
@@ -13,7 +13,7 @@ from app.tables import Experiment, Run
 
 
 def form_of_run(session: Session, actor: Actor, run_id: int) -> LaunchForm:
-    """The run's model, seed and data; every value that is not what would be chosen today counts as asked."""
+    """The run's model, seed, data and design; every value that is not what would be chosen today counts as asked."""
     run: Run = find(session, actor, Run, run_id)
     experiment = session.get_one(Experiment, run.experiment_id)
     dataset, split = data_of(session, actor, run.dataset_id, run.split_id)
@@ -21,9 +21,13 @@ def form_of_run(session: Session, actor: Actor, run_id: int) -> LaunchForm:
     sent = sent_values(run.ledger)
     return LaunchForm(
         run.dataset_id,
-        run.split_id,
+        # Folds are dealt anew by the design; a smaller part of train comes of the experiment's own split.
+        0 if experiment.design.get("kind") in ("folds", "groups") else experiment.split_id,
         name=f"{experiment.name}, again"[:200],
         models=(run.model,),
         seed_list="1" if run.seed is None else str(run.seed),
         asked={run.model: {name: value for name, value in sent.items() if chosen.get(name) != value}},
+        design=form_design(experiment.design),
+        augment=experiment.augment,
+        choose_on=experiment.choose_on,
     )

@@ -13,7 +13,9 @@ from sqlmodel import Session, col, select
 
 from app.catalog.facts import suggest
 from app.catalog.models import find_model
+from app.datasets.make_folds import POOLED
 from app.datasets.make_split import SplitRequest
+from app.datasets.queries import find_split
 from app.datasets.service import make_split
 from app.errors import Invalid, NotFound
 from app.experiments.facts import data_facts
@@ -87,10 +89,13 @@ def split_by_hash(
     name: str,
     parameters: Mapping[str, Any],
 ) -> Split:
-    """The dataset's split with this hash, drawn anew from its kind and parameters where it is not there.
+    """The dataset's split with this hash, drawn anew from its kind and parameters where it is not there. The
+    pooled split of folds is dealt by the experiment's design, so the dataset's first split stands for it.
 
     Raises Invalid when what is drawn is another split.
     """
+    if kind == POOLED:
+        return find_split(session, actor, dataset_id)
     query = owned(actor, Split).where(Split.dataset_id == dataset_id, Split.sha256 == sha256.lower())
     found: Split | None = session.exec(query.order_by(col(Split.id))).first()
     if found is not None:

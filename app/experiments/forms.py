@@ -6,6 +6,7 @@ what a person really changed counts as asked.
 
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,6 +104,14 @@ def _design(form: FormData) -> dict[str, str]:
     kind = text(form, "design", "plain") or "plain"
     named = DESIGN_FIELDS.get(kind, {})
     return {"kind": kind} | {name: text(form, field_name) for name, field_name in named.items()}
+
+
+def form_design(stored: Mapping[str, Any]) -> dict[str, str]:
+    """A stored design as the form's fields hold it."""
+    texts_of = {name: str(value) for name, value in stored.items()}
+    if "shares" in stored:
+        texts_of["shares"] = ", ".join(f"{100 * share:g}" for share in stored["shares"])
+    return texts_of
 
 
 def _augment(form: FormData) -> dict[str, Any]:

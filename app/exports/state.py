@@ -19,9 +19,12 @@ from app.evaluations.answers import Rules
 from app.evaluations.leaderboard import PRIMARY, LeaderboardRow, ScoreView, leaderboard
 from app.evaluations.looks import count_looks
 from app.evaluations.queries import scored_run
+from app.experiments.designs import describe
+from app.experiments.lock import lock_view
 from app.exports.machine import without_paths
 from app.exports.pairs import PairTest, pair_tests
 from app.lab.actor import Actor
+from app.runs.augment import describe_augment
 from app.tables import Dataset, Experiment, Run, Split
 
 # The score that right and wrong answers make, which McNemar's test is about.
@@ -77,7 +80,7 @@ class PaperState:
     pairs: tuple[PairTest, ...]
     primary: str
     tested: str
-    # How often the test set was looked at while choosing, as sentences.
+    # How it was tested and chosen, and how often the test set was looked at meanwhile, as sentences.
     looks: tuple[str, ...]
 
     @property
@@ -125,9 +128,18 @@ def _unseen(
 
 def _looks(session: Session, runs: Sequence[PaperRun]) -> tuple[str, ...]:
     ids = sorted({run.row.experiment_id for run in runs})
-    found = [count_looks(session, session.get_one(Experiment, one)) for one in ids]
-    never = "The test set was not looked at before the last launch on this split."
-    return tuple(sorted({looks.sentence if looks.before_last else never for looks in found}))
+    experiments = [session.get_one(Experiment, one) for one in ids]
+    said = [
+        text
+        for one in experiments
+        for text in (
+            describe(one.design, len(session.get_one(Split, one.split_id).groups)),
+            describe_augment(one.augment),
+            lock_view(session, one).sentence,
+        )
+    ]
+    looks = sorted({count_looks(session, one).sentence for one in experiments})
+    return (*dict.fromkeys(text for text in said if text), *looks)
 
 
 def _read(session: Session, actor: Actor, row: LeaderboardRow, unseen: dict[str, ScoreView]) -> PaperRun:
