@@ -19,6 +19,7 @@ def mark_rows(session: Session, judging: Judging) -> Iterator[list[Any]]:
     """One line per mark. `value` is 0 to 1; of a pair 1 is the first run's answer, `side` 1 had the other first."""
     rows = session.exec(
         select(JudgeMark, Item.content_key, Item.occurrence, Item.line)
+        .select_from(JudgeMark)
         .join(Run, col(Run.id) == judging.run_id)
         .join(Item, (col(Item.dataset_id) == Run.dataset_id) & (col(Item.number) == JudgeMark.number))
         .where(JudgeMark.judging_id == judging.id)

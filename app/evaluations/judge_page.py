@@ -155,11 +155,16 @@ def sentence(judging: Judging, names: tuple[str, ...]) -> str:
         return f"The judge gives {names[0]} {percent(found['value'])} %{interval} {items}."
     marks = found["marks"]
     wins, ties, losses = (marks.get(key, 0) for key in ("1", "0.5", "0"))
-    apart = found["low"] is not None and (found["low"] > 0.5 or found["high"] < 0.5)
+    if found["low"] is None:
+        luck = "All items agree, so there is no spread to draw an interval from."
+    elif found["low"] > 0.5 or found["high"] < 0.5:
+        luck = "The interval leaves out 50 %."
+    else:
+        luck = "That cannot be told from luck."
     return (
         f"{names[0]} wins {percent(found['value'])} %{interval} against {names[1]} {items}: {wins} won, "
         f"{ties} tied, {losses} lost; in {found['inconsistent']} the two orders contradict each other and count as "
-        "ties. " + ("The interval leaves out 50 %." if apart else "That cannot be told from luck.")
+        f"ties. {luck}"
     )
 
 

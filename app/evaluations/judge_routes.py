@@ -84,8 +84,8 @@ def status(judging_id: int, session: Database, actor: Acting) -> HTMLResponse:
 def marks(judging_id: int, session: Database, actor: Acting) -> StreamingResponse:
     """Every mark with the judge's reply."""
     judging = judge_page.find_judging(session, actor, judging_id)
-    rows = csv_text(COLUMNS, mark_rows(session, judging))
-    return csv_response(rows, f"judging-{judging_id}-marks.csv")
+    lines = list(mark_rows(session, judging))
+    return csv_response(csv_text(COLUMNS, lines), f"judging-{judging_id}-marks.csv")
 
 
 @router.post("/judgings/{judging_id}/cancel")

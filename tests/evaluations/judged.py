@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Sequence
 
+from fastapi.testclient import TestClient
 from sqlmodel import Session, col, select
 
 from app.db import session_scope
@@ -96,3 +97,20 @@ def judging_of(judging_id: int) -> Judging:
     """The judging as it is now."""
     with session_scope(write=False) as session:
         return session.get_one(Judging, judging_id)
+
+
+def other_run(session: Session, actor: Actor, run: int) -> int:
+    """A second run on the same items."""
+    dataset = session.exec(select(Dataset)).one()
+    made = answered_run(
+        session, actor, dataset, "hf/lab/second", [f"answer of the second {n}" for n in range(ITEMS)]
+    )
+    return made.id or 0
+
+
+def start(client: TestClient, run: int, endpoint: int, **values: object) -> int:
+    """A judging asked for over the API: right or wrong unless `values` say otherwise."""
+    body = {"endpoint_id": endpoint, "scale": "right", **values}
+    answer = client.post(f"/api/v1/runs/{run}/judgings", json=body)
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["id"])

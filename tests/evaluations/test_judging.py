@@ -152,14 +152,15 @@ def test_passing_faults_are_asked_again(session: Session, actor: Actor, run: Run
 def test_busy_endpoint_is_left_alone_as_long_as_it_says(
     session: Session, actor: Actor, run: Run, emulator: Emulator
 ) -> None:
-    emulator.faults = [Fault(429, headers={"retry-after": "30"})]
+    emulator.poison = {"question": Fault(429, headers={"retry-after": "30"})}
     number = ask_for(session, actor, run, add_judge(session, actor, emulator))
     advance(number)
     found = judging_of(number)
     assert found.state == JudgingState.WORKING
     assert timedelta(seconds=25) < found.due_at - now() <= timedelta(seconds=30)
-    # What was under way beside it is stored; nothing new was asked.
+    # Nothing new was asked beside what was under way.
     assert len(emulator.calls) <= judge_work.CONCURRENCY
+    emulator.poison = {}
     assert work_until(session, number).result["n"] == ITEMS
 
 
