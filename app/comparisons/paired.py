@@ -4,8 +4,9 @@ Pure; called by pair_tests.py with samples of the same items in the same order, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from app.statistics import (
     grouping,
     holm,
     mcnemar_exact,
+    over_seeds,
     paired_bootstraps,
     paired_difference,
     permutation_tests,
@@ -31,6 +33,7 @@ from app.statistics.sums import Numbers, ratio
 
 # Ranks are found anew for each resample.
 RESAMPLES_OF_RANKS = 2_000
+RESAMPLES_OF_SEEDS = 2_000
 RANK_WORK = 20_000_000
 
 
@@ -54,6 +57,9 @@ class PairedTest:
     p_holm: float | None
     smallest: float | None
     method: str
+    # app.statistics.Replicates of either side as a dict, where it has several seeds.
+    seeds_a: dict[str, Any] | None = None
+    seeds_b: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,13 @@ def _resampled(case: _Case, estimate: Estimate, p: float, resamples: int) -> Pai
     seeds = max(len(case.a), len(case.b))
     means = f"; means over seeds ({len(case.a)} of A, {len(case.b)} of B)" if seeds > 1 else ""
     method = f"Paired permutation test, {resamples:,} swaps; BCa bootstrap interval, {resamples:,} resamples, over {over}{means}."
-    return _test(case.metric, len(case.items), case.a, case.b, estimate, p, _shown(estimate), method)
+    test = _test(case.metric, len(case.items), case.a, case.b, estimate, p, _shown(estimate), method)
+    seeds_a, seeds_b = (_seeds(side, case.drawn) for side in (case.a, case.b))
+    return replace(test, seeds_a=seeds_a, seeds_b=seeds_b)
+
+
+def _seeds(side: Sequence[Sums], drawn: Grouping) -> dict[str, Any] | None:
+    return asdict(over_seeds(side, drawn, RESAMPLES_OF_SEEDS)) if len(side) > 1 else None
 
 
 def _ranks(metric: Metric, a: Sequence[Ranked], b: Sequence[Ranked], drawn: Grouping) -> PairedTest:

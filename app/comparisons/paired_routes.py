@@ -47,6 +47,7 @@ def _view(found: PairTests) -> dict[str, Any]:
         "address": f"/compare/tests?a={a}&b={b}&subset={found.subset}",
         "back": f"/compare?runs={a},{b}&a={found.a[0].run_id}&b={found.b[0].run_id}",
         "lines": _lines(found),
+        "seeds": _seeds(found),
     }
 
 
@@ -81,6 +82,25 @@ def _lines(found: PairTests) -> list[dict[str, str]]:
             }
         )
     return lines
+
+
+def _seeds(found: PairTests) -> list[str]:
+    """What seeds and what items have to do with the first metric, apart."""
+    said = []
+    for test in found.tests[:1]:
+        unit = " points" if test.format == "percent" else ""
+        for side, made in (("A", test.seeds_a), ("B", test.seeds_b)):
+            if made is None:
+                continue
+            mean, low, high, sd, least, most = (
+                "–" if made[key] is None else written(made[key], test.format)
+                for key in ("mean", "low", "high", "sd", "least", "most")
+            )
+            said.append(
+                f"{side} over {made['seeds']} seeds: {test.label.lower()} {mean} ({low} to {high} for other items); "
+                f"from seed to seed {least} to {most}, standard deviation {sd}{unit}."
+            )
+    return said
 
 
 def _signed(text: str) -> str:

@@ -85,6 +85,11 @@ def test_a_model_is_compared_by_the_mean_over_its_seeds() -> None:
             assert test.value_b == pytest.approx(np.mean([metric.compute(one).value for one in seeds_b]))
             assert test.p < 0.01
             assert "2 of A, 3 of B" in test.method
+            assert (test.seeds_a["seeds"], test.seeds_b["seeds"]) == (2, 3)
+            assert test.seeds_b["low"] < test.value_b < test.seeds_b["high"]
+            assert test.seeds_b["sd"] == pytest.approx(
+                np.std([metric.compute(one).value for one in seeds_b], ddof=1)
+            )
 
 
 def test_items_that_only_one_side_counts_are_left_out_on_both() -> None:
