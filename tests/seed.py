@@ -30,6 +30,7 @@ from app.migrate import migrate
 from app.runs.steps import make_slots
 from app.storage import incoming_file, run_folder
 from app.tables import ACTIVE, Dataset, Experiment, Run, RunMetric, RunState, Split
+from tests.seed_judge import seed_judgings
 from workers.datasets import check
 from workers.runs import advance
 
@@ -68,6 +69,7 @@ def seed() -> None:
     _refused(actor)
     first = _experiment(actor, samples[0], "Which models learn the plural?")
     _import_answers(actor, first)
+    seed_judgings(actor, first)
     _all_states(actor, samples[-1])
 
 

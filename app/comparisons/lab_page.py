@@ -174,7 +174,7 @@ def _shown(view: LabLeaderboard, task: int, tasks: int, model: int, models: int)
 def _model_line(model: LabModel, tasks: tuple[LabTask, ...]) -> ModelLine:
     return ModelLine(
         model=model,
-        size=short_count(model.parameters) if model.parameters else "",
+        size=short_count(model.parameters).replace("G", "B") if model.parameters else "",
         rank=rank_text(model.average_rank, 2),
         ranked_on=f"over {plural(model.ranked_on, 'task')}" if model.ranked_on else "",
         seconds=duration(model.seconds),
@@ -189,9 +189,9 @@ def _cell(entry: Entry | None, task: LabTask) -> CellText | None:
     if entry.cell is None or entry.shown is None:
         return CellText("", "", "", "", f"{plural(entry.failed, 'run')} failed", "", False)
     form, run = task.metric.format, entry.shown
-    notes = [plural(entry.cell.runs, "run")]
+    notes = []
     if entry.cell.runs > 1:
-        notes.append(f"best {written(entry.cell.best.value, form)}")
+        notes += [plural(entry.cell.runs, "run"), f"best {written(entry.cell.best.value, form)}"]
     if entry.failed:
         notes.append(f"{entry.failed} failed")
     if entry.rank is None:

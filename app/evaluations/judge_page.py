@@ -137,7 +137,11 @@ def _names(session: Session, judging: Judging) -> tuple[str, ...]:
 def _price(microdollars: int | None, cap: int | None) -> str:
     if microdollars is None:
         return "not known"
-    return money(microdollars) + (f" of {money(cap)}" if cap is not None else "")
+    # Judges are cheap: two decimals would often say nothing.
+    spent = (
+        money(microdollars) if microdollars >= 100_000 or not microdollars else f"${microdollars / 1e6:.4f}"
+    )
+    return spent + (f" of {money(cap)}" if cap is not None else "")
 
 
 def sentence(judging: Judging, names: tuple[str, ...]) -> str:
@@ -152,7 +156,7 @@ def sentence(judging: Judging, names: tuple[str, ...]) -> str:
     )
     items = f"over {plural(found['n'], 'item')}"
     if judging.scale != PAIR:
-        return f"The judge gives {names[0]} {percent(found['value'])} %{interval} {items}."
+        return f"Mean mark of {names[0]}: {percent(found['value'])} %{interval} {items}."
     marks = found["marks"]
     wins, ties, losses = (marks.get(key, 0) for key in ("1", "0.5", "0"))
     if found["low"] is None:

@@ -101,7 +101,7 @@ def test_page_of_a_finished_judging(client: TestClient, run: int, endpoint: int)
     text = client.get(f"/judgings/{number}").text
     assert 'hx-trigger="every 2s"' not in text
     # Answers 1, 10 and 11 are right.
-    assert "The judge gives first 25.0 % (95 % interval" in text
+    assert "Mean mark of first: 25.0 % (95 % interval" in text
     assert "<b>Because" not in text
     assert "<script>answer" not in text
     assert KEY not in text
