@@ -16,7 +16,9 @@ def form_of_run(session: Session, actor: Actor, run_id: int) -> LaunchForm:
     """The run's model, seed, data and design; every value that is not what would be chosen today counts as asked."""
     run: Run = find(session, actor, Run, run_id)
     experiment = session.get_one(Experiment, run.experiment_id)
-    dataset, split = data_of(session, actor, run.dataset_id, run.split_id)
+    # A pooled run was trained nowhere: its folds were.
+    trained = session.get_one(Run, run.snapshot["pooled_from"][0]) if run.pooled else run
+    dataset, split = data_of(session, actor, run.dataset_id, trained.split_id)
     chosen = suggest(find_model(run.model), data_facts(dataset, split))
     sent = sent_values(run.ledger)
     return LaunchForm(

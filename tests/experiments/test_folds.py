@@ -10,6 +10,8 @@ from sqlmodel import Session, col, select
 from app.db import session_scope
 from app.errors import Invalid
 from app.evaluations.pool import pool_folds
+from app.experiments.clone import form_of_run
+from app.experiments.designs import read_design
 from app.experiments.queries import experiment_view
 from app.lab.actor import Actor
 from app.tables import Dataset, Experiment, Run, RunState, Split
@@ -62,6 +64,12 @@ def test_every_item_is_tested_once_and_pooled(
         one = client.get(f"/runs/{run.id}/predictions.csv").text
         answers |= {row["item"]: row["answer"] for row in csv.DictReader(io.StringIO(one))}
     assert {row["item"]: row["answer"] for row in rows} == answers
+
+    form = form_of_run(session, actor, pooled["baseline/nearest"]["id"])
+    session.commit()
+    assert form.read_design == read_design({"kind": "folds", "folds": 3})
+    assert form.asked == {"baseline/nearest": {}}
+    assert client.get(f"/experiments/new?clone={pooled['baseline/nearest']['id']}").status_code == 200
 
     page = client.get(f"/experiments/{experiment.id}").text
     assert "By fold" in page
@@ -157,3 +165,17 @@ def test_designs_that_cannot_be_made_are_explained(
         launch(session, actor, dataset, "baseline/majority", design=design)
     session.rollback()
     assert session.exec(select(Experiment)).all() == []
+
+
+def test_an_experiment_of_folds_is_launched_again_from_its_file(
+    session: Session, actor: Actor, dataset: Dataset, client: TestClient
+) -> None:
+    design = {"kind": "folds", "folds": 3, "seed": 4}
+    first, _ = launch(session, actor, dataset, "baseline/majority", design=design)
+    text = client.get(f"/api/v1/experiments/{first.id}/experiment.yaml").text
+    answer = client.post("/api/v1/experiments", content=text, headers={"content-type": "application/yaml"})
+    assert answer.status_code == 201, answer.text
+    again = answer.json()
+    assert again["design"] == design
+    assert again["split"]["id"] == first.split_id
+    assert [run["fold"] for run in again["runs"]] == [1, 2, 3]
