@@ -21,19 +21,19 @@ LOOK_SECONDS = 0.3
 
 
 def run_module(
-    folder: Path, module: str, arguments: Sequence[str], key: str, say: Callable[[float, str], None]
+    folder: Path, module: str, arguments: Sequence[str], say: Callable[[float, str], None]
 ) -> None:
     """`python -m MODULE ARGUMENTS`, with `folder` for its code, console and progress.json.
 
     The module writes {"fraction", "message"} there while it works and error.json {"message", "hint"} when it
-    fails. Raises Unavailable with that sentence. `key` is unique to the work.
+    fails. Raises Unavailable with that sentence.
     """
-    local.cancel({"launch_key": key}, grace_seconds=0)
+    local.cancel({"launch_key": launch_key(folder)}, grace_seconds=0)
     # A copy: beside the original lie modules whose names other packages have too.
     code = folder / "code"
     shutil.rmtree(code, ignore_errors=True)
     shutil.copytree(CODE["training"], code / "training", ignore=shutil.ignore_patterns("__pycache__"))
-    process = _start(folder, code, module, arguments, key)
+    process = _start(folder, code, module, arguments)
     try:
         while process.poll() is None:
             say(*_progress(folder))
@@ -47,9 +47,12 @@ def run_module(
         raise _failure(folder, process.returncode)
 
 
-def _start(
-    folder: Path, code: Path, module: str, arguments: Sequence[str], key: str
-) -> "subprocess.Popen[bytes]":
+def launch_key(folder: Path) -> str:
+    """By what the work's process is found again; its folder is its own, also beside another Tunebook."""
+    return str(folder.resolve())
+
+
+def _start(folder: Path, code: Path, module: str, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
     python = settings().trainer_python
     hidden = ("TUNEBOOK_", "CELERY_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
@@ -57,7 +60,7 @@ def _start(
         "PYTHONPATH": str(code),
         "OMP_WAIT_POLICY": "PASSIVE",
         "OMP_NUM_THREADS": str(settings().threads_per_run),
-        local.KEY: key,
+        local.KEY: launch_key(folder),
     }
     with (folder / "console.txt").open("wb") as console:
         try:

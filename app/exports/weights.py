@@ -31,7 +31,7 @@ def whole_model(work: Work) -> Path:
         return found
     target = work.folder / "merged"
     arguments = [str(work.run_folder), str(target)]
-    run_module(work.folder, "training.merge", arguments, f"export-{work.export.id}", work.say)
+    run_module(work.folder, "training.merge", arguments, work.say)
     if not (target / "config.json").is_file():
         raise Unavailable(
             "The merge left no model.", "Ask again; if it happens again, look at the server's log."

@@ -14,6 +14,7 @@ from sqlmodel import col
 from app.compute import local
 from app.config import settings
 from app.db import session_scope
+from app.exports.merge_process import launch_key
 from app.storage import export_work
 from app.tables import Export
 from tests.exports.conftest import export_now
@@ -21,7 +22,7 @@ from workers.sweep import look
 
 # The trainer's Python: the first start hangs, the next one merges.
 SCRIPT = """#!/bin/sh
-if mkdir "{flag}" 2>/dev/null; then sleep 600; fi
+if mkdir "{flag}" 2>/dev/null; then exec sleep 600; fi
 mkdir "$4" && echo '{{"architectures": ["LlamaForCausalLM"]}}' > "$4/config.json"
 """
 
@@ -42,7 +43,8 @@ def test_a_merge_begins_again_after_kill_9(client: Any, finished: Any, home: Any
         time.sleep(0.05)
     worker.send_signal(signal.SIGKILL)
     worker.wait()
-    left = [process for process in psutil.process_iter() if local._key(process) == f"export-{export_id}"]
+    key = launch_key(export_work(export_id))
+    left = [process for process in psutil.process_iter() if local._key(process) == key]
     assert left, "the process that merged is still there"
     with session_scope() as session:
         session.execute(update(Export).where(col(Export.id) == export_id).values(due_at=None))
