@@ -23,6 +23,7 @@ class RunScore:
     """One run's primary score with its 95 % interval; `parameters` are the model's, where the run says."""
 
     run_id: int
+    experiment_id: int
     value: float
     low: float | None
     high: float | None
@@ -125,7 +126,7 @@ def _newest(actor: Actor) -> Any:
 
 def _facts() -> tuple[Any, ...]:
     parameters = col(Run.snapshot)["parameters"].as_string().label("parameters")
-    return Run.started_at, Run.ended_at, Run.cost_microdollars, parameters
+    return Run.experiment_id, Run.started_at, Run.ended_at, Run.cost_microdollars, parameters
 
 
 def _lower() -> list[str]:
@@ -139,6 +140,7 @@ def _cells(rows: Any) -> Iterator[Cell]:
     for row in rows:
         found = RunScore(
             row.id,
+            row.experiment_id,
             row.value,
             row.low,
             row.high,

@@ -10,6 +10,7 @@ from app.catalog.models import model_group, model_label
 from app.comparisons.lab_cells import Cell, Place, RunScore, read_cells, read_failures, read_places
 from app.errors import Invalid
 from app.evaluations.leaderboard import PRIMARY
+from app.evaluations.looks import note_look
 from app.lab.actor import Actor
 from app.metrics import Metric, for_task
 
@@ -123,6 +124,8 @@ def lab_leaderboard(session: Session, actor: Actor, chosen: LabFilter) -> LabLea
         if not chosen.task or place.task == chosen.task
     )
     tasks = tuple(task for task in made if task.entries)
+    cells_shown = (entry.cell for task in tasks for entry in task.entries if entry.cell)
+    note_look(session, {run.experiment_id for cell in cells_shown for run in (cell.best, cell.typical)})
     return LabLeaderboard(chosen, tasks, tuple(sorted(_models(tasks), key=_order)))
 
 

@@ -13,6 +13,7 @@ from app.evaluations import hand_labels
 from app.evaluations.judge_marks import verdicts
 from app.evaluations.judge_prompts import PAIR, SCALES
 from app.evaluations.judge_result import Agreement, agreement, usage
+from app.evaluations.looks import note_look
 from app.format import DASH, count, money, percent, plural
 from app.lab.actor import Actor, find, owned
 from app.runs.lock import check_unlocked
@@ -69,7 +70,9 @@ class AgreementLine:
 def find_judging(session: Session, actor: Actor, judging_id: int) -> Judging:
     """The judging; raises NotFound, or Forbidden while the test set of a judged run is locked."""
     judging: Judging = find(session, actor, Judging, judging_id)
-    check_unlocked(session, [run for run in (judging.run_id, judging.other_run_id) if run])
+    runs = [run for run in (judging.run_id, judging.other_run_id) if run]
+    check_unlocked(session, runs)
+    note_look(session, session.exec(select(Run.experiment_id).where(col(Run.id).in_(runs))).all())
     return judging
 
 

@@ -10,7 +10,7 @@ from sqlmodel import Session, select
 from app.clock import now
 from app.comparisons.lab_leaderboard import LabFilter, lab_leaderboard
 from app.lab.actor import Actor
-from app.tables import Evaluation, Experiment, Run, RunState, Score
+from app.tables import Evaluation, Experiment, Look, Run, RunState, Score
 from tests.pages import ESCAPED, HOSTILE, add_dataset, add_experiment, counted_statements, stranger
 
 MAJORITY = {"model": "baseline/majority", "score": (0.40, 0.30, 0.50)}
@@ -204,6 +204,7 @@ def test_others_see_nothing(session: Session) -> None:
 
 def test_statements_do_not_grow_with_runs(client: TestClient, session: Session, actor: Actor) -> None:
     def statements() -> int:
+        client.get("/compare/lab")  # the first look is stored
         with counted_statements() as found:
             assert client.get("/compare/lab").status_code == 200
         return len(found)
@@ -216,3 +217,9 @@ def test_statements_do_not_grow_with_runs(client: TestClient, session: Session, 
         add_experiment(session, actor, add_dataset(session, actor, f"more {number}"), "more", models)
     session.commit()
     assert statements() == few
+
+
+@pytest.mark.usefixtures("two_tasks")
+def test_opening_it_is_a_look_at_the_test_sets(client: TestClient, session: Session) -> None:
+    assert client.get("/compare/lab?group=Baselines").status_code == 200
+    assert len(session.exec(select(Look)).all()) == 2

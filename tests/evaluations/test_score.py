@@ -19,6 +19,8 @@ def test_every_task_has_its_scores_in_the_order_of_display(sample) -> None:
 
 def test_what_does_not_apply_is_left_out() -> None:
     sample = classification()
-    bare = score(type(sample)(**{**vars(sample), "probabilities": [None] * len(sample.expected)}))
+    bare = score(
+        type(sample)(**{**vars(sample), "probabilities": [None] * len(sample.expected), "marks": ()})
+    )
     assert set(bare) == {"accuracy", "macro_f1", "per_class", "confusion"}
     assert score(emptied(sample)) == {}
