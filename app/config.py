@@ -35,10 +35,13 @@ class Settings(BaseSettings):
     run_deadline_hours: float = Field(24, gt=0, description="a run's process is ended after this time")
     look_seconds: float = Field(1.0, gt=0, description="time between two looks of the sweep at what is due")
     allow_private_base_urls: bool = Field(
-        False, description="lets endpoints lie at private and loopback addresses, such as a local model server"
+        False,
+        description="lets endpoints lie at private and loopback addresses, such as a local model server",
     )
     hf_token: str = Field(
-        "", repr=False, description="Hugging Face token for gated data and for pushing; or give one in the form"
+        "",
+        repr=False,
+        description="Hugging Face token for gated data and for pushing; or give one in the form",
     )
     hf_endpoint: str = Field("", description="address of the Hugging Face Hub; empty: huggingface.co")
     llama_cpp: str = Field(

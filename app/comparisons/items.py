@@ -75,6 +75,4 @@ def _answers(
 
 
 def _of_run(row: LeaderboardRow) -> Any:
-    return and_(
-        col(Prediction.evaluation_id) == row.evaluation_id, col(Reading.scoring_id) == row.scoring_id
-    )
+    return and_(col(Prediction.evaluation_id) == row.evaluation_id, col(Reading.scoring_id) == row.scoring_id)

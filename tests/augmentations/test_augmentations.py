@@ -106,7 +106,9 @@ def test_randomised_smiles_are_the_same_molecule() -> None:
         assert chem.CanonSmiles(one.removeprefix("Is ").removesuffix(" soluble?")) == canonical
 
 
-def test_a_run_trains_on_rewrites_and_is_tested_on_the_items_as_they_are(session: Session, actor: Actor) -> None:
+def test_a_run_trains_on_rewrites_and_is_tested_on_the_items_as_they_are(
+    session: Session, actor: Actor
+) -> None:
     dataset = checked_dataset(session, actor, 30)
     augment = {"name": "reorder", "rewrites": 2}
     experiment, runs = launch(session, actor, dataset, "baseline/nearest", augment=augment)

@@ -20,7 +20,14 @@ from tests.pages import ESCAPED, HOSTILE, stranger
 def test_page_says_who_and_where(client: TestClient, home: Path) -> None:
     answer = client.get("/lab")
     assert answer.status_code == 200
-    for said in ("Sign out", "API tokens", this_machine().database, this_machine().queue, str(home), "Processor"):
+    for said in (
+        "Sign out",
+        "API tokens",
+        this_machine().database,
+        this_machine().queue,
+        str(home),
+        "Processor",
+    ):
         assert said in answer.text
     assert f"{len(os.sched_getaffinity(0))} core" in answer.text
 
