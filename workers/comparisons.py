@@ -1,12 +1,6 @@
 """The task that computes the paired tests of two models on many items."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from sqlmodel import Session
-
 from app.comparisons.pair_tests import compute_pair_tests, fail_pair_tests
-from app.db import session_scope
 from app.queue import TEST_PAIR
 from app.tables import PairTest, PairTestState
 from workers.celery_app import celery
@@ -23,20 +17,12 @@ def compute(row_id: int) -> None:
     with lease(PairTest, row_id, STATES) as held:
         if held is None:
             return
-
-        @contextmanager
-        def save() -> Iterator[Session]:
-            with session_scope() as session:
-                held.confirm(session)
-                yield session
-
-        with session_scope(write=False) as session:
-            row = session.get_one(PairTest, row_id)
+        row = held.read()
 
         def fail(message: str, hint: str) -> None:
-            fail_pair_tests(row, save, message, hint)
+            fail_pair_tests(row, held.write, message, hint)
 
         if row.attempt > MOST_ATTEMPTS:
             fail(f"The tests were ended {MOST_ATTEMPTS} times before they were done.", "Memory may be short.")
         else:
-            guarded(lambda: compute_pair_tests(row, save), fail, "testing a pair")
+            guarded(lambda: compute_pair_tests(row, held.write), fail, "testing a pair")

@@ -1,15 +1,9 @@
 """The task that fetches a file from the Hub where it lies there, and checks it like an upload."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from sqlmodel import Session
-
 from app.datasets.check import Report
 from app.datasets.check_file import check_dataset, refuse_dataset
 from app.datasets.flaws import Flaw
 from app.datasets.from_hub import fetch_dataset
-from app.db import session_scope
 from app.queue import CHECK_DATASET
 from app.tables import Dataset, DatasetState
 from workers.celery_app import celery
@@ -26,20 +20,12 @@ def check(dataset_id: int) -> None:
     with lease(Dataset, dataset_id, STATES) as held:
         if held is None:
             return
-
-        @contextmanager
-        def save() -> Iterator[Session]:
-            with session_scope() as session:
-                held.confirm(session)
-                yield session
-
-        with session_scope(write=False) as session:
-            dataset = session.get_one(Dataset, dataset_id)
+        dataset = held.read()
 
         def refuse(message: str, hint: str) -> None:
             report = Report()
             report.add(0, Flaw("check-failed", "", message, hint))
-            refuse_dataset(dataset, report, save)
+            refuse_dataset(dataset, report, held.write)
 
         if dataset.attempt > MOST_ATTEMPTS:
             refuse(
@@ -49,7 +35,7 @@ def check(dataset_id: int) -> None:
             return
 
         def fetch_and_check() -> None:
-            fetch_dataset(dataset, save)
-            check_dataset(dataset, save)
+            fetch_dataset(dataset, held.write)
+            check_dataset(dataset, held.write)
 
         guarded(fetch_and_check, refuse, "checking a dataset")

@@ -1,11 +1,5 @@
 """The task that makes an export: a conversion, a package, a push."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from sqlmodel import Session
-
-from app.db import session_scope
 from app.exports.make import fail_export, make_export
 from app.exports.push_now import gone_with_its_token
 from app.queue import MAKE_EXPORT
@@ -24,18 +18,10 @@ def make(export_id: int) -> None:
     with lease(Export, export_id, STATES) as held:
         if held is None:
             return
-
-        @contextmanager
-        def save() -> Iterator[Session]:
-            with session_scope() as session:
-                held.confirm(session)
-                yield session
-
-        with session_scope(write=False) as session:
-            export = session.get_one(Export, export_id)
+        export = held.read()
 
         def fail(message: str, hint: str) -> None:
-            fail_export(export, save, message, hint)
+            fail_export(export, held.write, message, hint)
 
         if gone_with_its_token(export):
             fail(
@@ -48,4 +34,4 @@ def make(export_id: int) -> None:
                 "The machine may be short of memory.",
             )
         else:
-            guarded(lambda: make_export(export, save), fail, f"making {export.kind}")
+            guarded(lambda: make_export(export, held.write), fail, f"making {export.kind}")

@@ -1,10 +1,5 @@
 """The task that works on a judging, a slice of some seconds at a time."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from sqlmodel import Session
-
 from app.clock import now
 from app.db import session_scope
 from app.evaluations import judge_work
@@ -22,18 +17,10 @@ def advance(judging_id: int) -> None:
     with lease(Judging, judging_id, STATES) as held:
         if held is None:
             return
-
-        @contextmanager
-        def save() -> Iterator[Session]:
-            with session_scope() as session:
-                held.confirm(session)
-                yield session
-
-        with session_scope(write=False) as session:
-            judging = session.get_one(Judging, judging_id)
+        judging = held.read()
         guarded(
-            lambda: judge_work.work(judging, save),
-            lambda message, hint: judge_work.fail(judging, save, message, hint),
+            lambda: judge_work.work(judging, held.write),
+            lambda message, hint: judge_work.fail(judging, held.write, message, hint),
             "judging answers",
         )
     with session_scope(write=False) as session:

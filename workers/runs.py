@@ -1,12 +1,6 @@
 """The task that advances a run by as many steps as can be taken without waiting."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from sqlmodel import Session
-
 from app.clock import now
-from app.db import session_scope
 from app.evaluations.finish import finish_run
 from app.queue import ADVANCE_RUN
 from app.runs import steps
@@ -28,27 +22,23 @@ STEPS = {
 def advance(run_id: int) -> None:
     """Safe to run twice at once: the second finds the lease taken and does nothing."""
     with lease(Run, run_id, ACTIVE) as held:
-        while held is not None and _step(held, run_id):
+        while held is not None and _step(held):
             pass
 
 
-def _step(held: Lease, run_id: int) -> bool:
+def _step(held: Lease) -> bool:
     """One step; says whether another can follow at once."""
-    with session_scope(write=False) as session:
-        run = session.get_one(Run, run_id)
+    run = held.read()
     if run.state not in STEPS and not run.cancel_asked:
         return False
     before = run.state
 
-    @contextmanager
-    def save() -> Iterator[Session]:
-        with session_scope() as session:
-            held.confirm(session)
-            yield session
-
     step = steps.cancel if run.cancel_asked else STEPS[RunState(run.state)]
-    guarded(lambda: step(run, save), lambda message, hint: steps.fail(run, save, message, hint), run.state)
-    with session_scope(write=False) as session:
-        after = session.get_one(Run, run_id)
+    guarded(
+        lambda: step(run, held.write),
+        lambda message, hint: steps.fail(run, held.write, message, hint),
+        run.state,
+    )
+    after = held.read()
     waits = after.due_at is not None and after.due_at > now()
     return after.state != before and after.state in STEPS and not waits

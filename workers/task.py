@@ -79,6 +79,18 @@ class Lease:
         with session_scope() as session:
             self.confirm(session, **values)
 
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that commits at its end, and only while the lease holds: what a step saves with."""
+        with session_scope() as session:
+            self.confirm(session)
+            yield session
+
+    def read(self) -> Any:
+        """The row as it is now, detached."""
+        with session_scope(write=False) as session:
+            return session.get_one(self.table, self.row_id)
+
 
 @contextmanager
 def lease(table: Any, row_id: int, states: tuple[str, ...]) -> Iterator[Lease | None]:
