@@ -48,7 +48,7 @@ def _run(listening: socket.socket, stop: threading.Event) -> None:
     tether = make_tether()
     fd = listening.fileno()
     web = Child("web", [sys.executable, "-m", "app.serve"], {LISTEN_FD: str(fd)}, (fd,))
-    workers = [Child("worker", worker_command()), Child("clock", clock_command())]
+    workers = [*worker_children(), Child("clock", clock_command())]
     try:
         # The web process spends its first second importing; the database is made ready meanwhile.
         start(web, tether)
@@ -93,14 +93,29 @@ def _stop_all(children: list[Child]) -> None:
         _say(f"{ended} run(s) were under way; they go on when Tunebook starts again.")
 
 
-def worker_command() -> list[str]:
-    """The worker: its tasks are short, so a few processes are enough."""
-    processes = min(4, max(2, settings().cores))
+def worker_children() -> list[Child]:
+    """The workers of this machine: their tasks are short, so a few processes are enough.
+
+    On the queue of files each is a process of its own. A pool there shares one lock among its processes, and
+    kill -9 of the one that holds it would stop them all; on Redis each has a pipe of its own.
+    """
+    if settings().broker_url:
+        return [Child("worker", worker_command())]
+    return [Child(f"worker {number}", worker_command(number)) for number in range(1, _processes() + 1)]
+
+
+def worker_command(number: int = 1) -> list[str]:
+    """One worker, named by its number."""
+    pool = ("-P", "prefork", "-c", str(_processes())) if settings().broker_url else ("-P", "solo")
     return [
         *CELERY,
-        *("worker", "-P", "prefork", "-c", str(processes), "-l", "WARNING", "-n", "tunebook@%h"),
+        *("worker", *pool, "-l", "WARNING", "-n", f"tunebook{number}@%h"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
+
+
+def _processes() -> int:
+    return min(4, max(2, settings().cores))
 
 
 def clock_command() -> list[str]:

@@ -144,9 +144,10 @@ def test_the_work_of_a_killed_worker_is_taken_up(start: Start, session: Session,
     assert items(dataset) == SIZE
 
 
-def test_a_killed_worker_process_is_replaced(start: Start, session: Session, actor: Actor) -> None:
-    """Only the process that works is killed; its worker makes another one, and the clock sends it on."""
-    start(worker_command())
+def test_the_work_of_a_killed_process_goes_to_another(start: Start, session: Session, actor: Actor) -> None:
+    """Only the process that works is killed; another one takes the work up, and the clock sends it on."""
+    start(worker_command(1))
+    start(worker_command(2))
     start(clock_command())
     dataset = add(session, actor, "large", rule_rows(SIZE))
     os.kill(int(owner_of(dataset).split("/")[1]), signal.SIGKILL)
