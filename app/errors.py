@@ -7,7 +7,16 @@ TunebookError            500
 ├── Forbidden            403
 ├── Conflict             409   the thing has moved on since you looked
 ├── TooLarge             413
-└── Unavailable          503   something Tunebook needs is missing; says what to install
+├── Unavailable          503   something Tunebook needs is missing; says what to install
+└── ProviderError        502   a hosted service did not do what it was asked; `retryable` says whether asking
+    │                          again can help
+    ├── Refused                a clear no: nothing was done, and asking again changes nothing
+    │   ├── Gone               there is no such thing at the service (404, 410)
+    │   └── AlreadyThere       the id that we chose is taken: find it instead of making it again
+    ├── KeyRefused             the key is wrong, revoked, or may not do this
+    ├── OutOfCredit            the account's money or quota has run out
+    ├── Busy                   429, or 503 with a time: nothing was done, ask again after `wait` seconds
+    └── Unclear                no answer, or none to be read: nobody knows whether it was done
 """
 
 
@@ -71,3 +80,50 @@ class Unavailable(TunebookError):
 
     status = 503
     title = "Not available"
+
+
+class ProviderError(TunebookError):
+    """A hosted service did not do what it was asked. `wait`: seconds it wants to be left alone."""
+
+    status = 502
+    title = "The service did not do it"
+    retryable = False
+
+    def __init__(
+        self, message: str, hint: str = "", wait: float | None = None, code: int | None = None
+    ) -> None:
+        super().__init__(message, hint)
+        self.wait, self.code = wait, code
+
+
+class Refused(ProviderError):
+    """A clear no: nothing was done, and the same call will be refused again."""
+
+
+class Gone(Refused):
+    """The service has no such job, file, model or deployment."""
+
+
+class AlreadyThere(Refused):
+    """The id that we chose is taken, most likely by our own earlier call."""
+
+
+class KeyRefused(ProviderError):
+    """The key is wrong, revoked or may not do this. Runs wait for another one."""
+
+
+class OutOfCredit(ProviderError):
+    """The account's money or quota has run out. Runs wait until somebody has paid."""
+
+
+class Busy(ProviderError):
+    """Too many calls. Nothing was done; the same call may be sent again."""
+
+    retryable = True
+
+
+class Unclear(ProviderError):
+    """No answer, or one that cannot be read: whether the call took effect is not known. A read may be sent again;
+    a paid create never is."""
+
+    retryable = True

@@ -1,5 +1,7 @@
 """Every database table, one file each. Importing this package registers them all (migrations, tests)."""
 
+from app.tables.budget import Budget, Period, Reservation
+from app.tables.credential import Credential, CredentialState, ProviderSetting, StoredOffer
 from app.tables.dataset import Dataset, DatasetState
 from app.tables.endpoint import Endpoint, EndpointState
 from app.tables.evaluation import Evaluation
@@ -11,6 +13,15 @@ from app.tables.member import Member, Project
 from app.tables.outcomes import Outcomes
 from app.tables.pair_test import PairTest, PairTestState
 from app.tables.prediction import Prediction
+from app.tables.remote import (
+    DeploymentRow,
+    DeploymentState,
+    RemoteBatchRow,
+    RemoteJobRow,
+    ReplyRow,
+    ReplyState,
+    Sent,
+)
 from app.tables.run import ACTIVE, FINAL, Run, RunState
 from app.tables.run_metric import RunMetric
 from app.tables.scoring import Reading, Score, Scoring
@@ -21,8 +32,13 @@ from app.tables.token import Token, TokenKind
 __all__ = [
     "ACTIVE",
     "FINAL",
+    "Budget",
+    "Credential",
+    "CredentialState",
     "Dataset",
     "DatasetState",
+    "DeploymentRow",
+    "DeploymentState",
     "Endpoint",
     "EndpointState",
     "Evaluation",
@@ -40,16 +56,25 @@ __all__ = [
     "Outcomes",
     "PairTest",
     "PairTestState",
+    "Period",
     "Prediction",
     "Project",
+    "ProviderSetting",
     "Reading",
+    "RemoteBatchRow",
+    "RemoteJobRow",
+    "ReplyRow",
+    "ReplyState",
+    "Reservation",
     "Run",
     "RunMetric",
     "RunState",
     "Score",
     "Scoring",
+    "Sent",
     "Slot",
     "Split",
+    "StoredOffer",
     "Token",
     "TokenKind",
 ]

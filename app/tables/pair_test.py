@@ -18,7 +18,7 @@ class PairTestState(StrEnum):
 
 class PairTest(Owned, Leased, table=True):
     """Model A against model B by all metrics. `a` and `b` are scoring ids, one for each seed: "12,15,18",
-    and behind a semicolon a hash of a judge's scores, which may come later."""
+    and behind semicolons the number of the methods and a hash of a judge's scores, which may come later."""
 
     __table_args__ = (UniqueConstraint("a", "b", "subset"),)
 
