@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from app.exports.weights import base_name, whole_model
+from app.exports.weights import base_name, model_name, whole_model
 from app.exports.work import Made, Work
 from app.runs.bundle import CODE, zip_folder
 
@@ -35,7 +35,9 @@ def make_cog(work: Work) -> Made:
     (folder / "cog.yaml").write_text(cog_yaml(), encoding="utf-8")
     (folder / "requirements.txt").write_text(requirements(), encoding="utf-8")
     (folder / "predict.py").write_bytes(PREDICTOR.read_bytes())
-    said = README.format(name=base_name(work.run), run=work.run.id, model=work.run.model, seed=work.run.seed)
+    said = README.format(
+        name=base_name(work.run), run=work.run.id, model=model_name(work.run), seed=work.run.seed
+    )
     (folder / "README.md").write_text(said, encoding="utf-8")
     _link(model, folder / "model")
     work.say(0.9, "packing")

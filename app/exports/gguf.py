@@ -12,7 +12,7 @@ from app.errors import Invalid, Unavailable
 from app.exports.gguf_file import PRECISIONS, why_not, write_gguf
 from app.exports.gguf_tokenizer import chat_template, read_tokenizer, token_text
 from app.exports.ollama import Turns, modelfile, turns_of
-from app.exports.weights import architecture, base_name, model_config, whole_model
+from app.exports.weights import architecture, base_name, model_config, model_name, whole_model
 from app.exports.work import Made, Work
 from app.runs.bundle import zip_folder
 
@@ -62,7 +62,7 @@ def make_gguf(work: Work) -> Made:
     context = int(model_config(folder).get("max_position_embeddings") or 2048)
     (packed / "Modelfile").write_text(modelfile(file.name, turns, stops, context), encoding="utf-8")
     said = README.format(
-        name=name, run=work.run.id, model=work.run.model, seed=work.run.seed, precision=precision,
+        name=name, run=work.run.id, model=model_name(work.run), seed=work.run.seed, precision=precision,
         writer=writer, short=name.lower(), file=file.name,
     )  # fmt: skip
     (packed / "README.md").write_text(said, encoding="utf-8")

@@ -14,6 +14,7 @@ from app.db import session_scope
 from app.errors import Conflict, Invalid
 from app.exports.model_card import REPO, check_card
 from app.exports.model_card_file import card_text
+from app.exports.weights import model_name
 from app.exports.work import Made, Work
 from app.runs.outputs import weights_folder
 from app.tables import Dataset, Split
@@ -101,6 +102,6 @@ def _push(work: Work, kind: str, files: Mapping[str, Path]) -> Made:
         )
     work.say(0.1, f"compares and sends {len(files)} files")
     asked = work.export.parameters
-    message = f"Tunebook: run {work.run.id}, {work.run.model}"
+    message = f"Tunebook: run {work.run.id}, {model_name(work.run)}"
     pushed = hub.push(asked["repo"], kind, files, message, private=asked["private"], token=token)
     return Made(result={"url": pushed.url, "commit": pushed.commit, "changed": pushed.changed})

@@ -8,7 +8,7 @@ from app.evaluations.answers import describe
 from app.evaluations.leaderboard import leaderboard
 from app.evaluations.queries import scored_run
 from app.exports.model_card import CardFacts, ScoreLine, card
-from app.exports.weights import base_name
+from app.exports.weights import base_name, model_name
 from app.exports.work import Made, Work
 from app.lab.actor import Actor
 from app.runs import outputs
@@ -43,7 +43,7 @@ def card_facts(session: Session, actor: Actor, run: Run) -> CardFacts:
         rules = []
     return CardFacts(
         title=f"{row.name} on {run.snapshot.get('dataset', 'its data set')}",
-        model=run.model,
+        model=model_name(run),
         seed=run.seed,
         task=str(run.snapshot.get("task", "")),
         adapter=weights is not None and weights.name == "adapter",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from app.errors import Conflict, Unavailable
+from app.exports.machine import without_paths
 from app.exports.merge_process import run_module
 from app.exports.work import Made, Work
 from app.runs.bundle import zip_folder
@@ -58,7 +59,12 @@ def model_config(folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
 
 
+def model_name(run: Run) -> str:
+    """The model as exports name it: without the folder where this machine has it."""
+    return str(without_paths(run.model))
+
+
 def base_name(run: Run) -> str:
     """The beginning of file names: "run-7-starter-tiny"."""
-    model = "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in run.model)
+    model = "".join(letter if letter.isalnum() or letter in ".-" else "-" for letter in model_name(run))
     return f"run-{run.id}-{model.strip('-.')[:80]}"

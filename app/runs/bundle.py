@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 CODE = {"training": ROOT / "workers" / "training", "baselines": ROOT / "app" / "baselines"}
 # What the process leaves in out/ that a reader does not need.
 PRIVATE = ("checkpoints", "lock", "process.json", "console.txt")
+HERE = "here.json"
 
 
 def write_bundle(
@@ -53,20 +54,23 @@ def _row(part: str, item: StoredItem) -> dict[str, Any]:
 
 
 def zip_bundle(folder: Path, file: BinaryIO) -> None:
-    """Writes the bundle as a zip, deterministic byte for byte from the same state."""
+    """Writes the bundle as a zip, deterministic byte for byte from the same state.
+
+    Nothing is compressed: builds of zlib differ in what they make of the same bytes.
+    """
     _zip(folder, bundle_files(folder), file)
 
 
 def zip_folder(folder: Path, file: BinaryIO) -> None:
-    """Writes a folder of weights as a zip, deterministically. safetensors do not shrink: stored as they are."""
-    _zip(folder, (path for path in sorted(folder.rglob("*")) if path.is_file()), file, zipfile.ZIP_STORED)
+    """Writes a folder of weights as a zip, deterministically; safetensors do not shrink anyway."""
+    _zip(folder, (path for path in sorted(folder.rglob("*")) if path.is_file()), file)
 
 
-def _zip(folder: Path, paths: Iterable[Path], file: BinaryIO, method: int = zipfile.ZIP_DEFLATED) -> None:
-    with zipfile.ZipFile(file, "w", method) as archive:
+def _zip(folder: Path, paths: Iterable[Path], file: BinaryIO) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for path in paths:
             info = zipfile.ZipInfo(str(path.relative_to(folder)), date_time=(1980, 1, 1, 0, 0, 0))
-            info.compress_type = method
+            info.create_system = 3
             info.external_attr = (0o755 if path.suffix == ".sh" else 0o644) << 16
             with archive.open(info, "w", force_zip64=True) as target, path.open("rb") as source:
                 shutil.copyfileobj(source, target)
@@ -77,5 +81,6 @@ def bundle_files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         names = path.relative_to(folder).parts
         private = names[0] == "out" and len(names) > 1 and names[1] in PRIVATE
-        if path.is_file() and not path.is_symlink() and not private and "__pycache__" not in names:
+        private = private or names == (HERE,) or "__pycache__" in names
+        if path.is_file() and not path.is_symlink() and not private:
             yield path

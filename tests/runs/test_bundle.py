@@ -10,6 +10,8 @@ from app.runs.bundle import bundle_files, write_bundle, zip_bundle, zip_folder
 from app.runs.prepare import prepare_bundle
 from app.storage import remove, run_folder
 from tests.runs.conftest import Launch, read
+from tests.training.bundles import bundle, job, values_of
+from workers.training.job import read_job
 
 
 def zipped(folder: Path) -> bytes:
@@ -47,6 +49,23 @@ def test_the_files_of_a_bundle(launch: Launch, home: Path) -> None:
     assert set(json.loads(test[0])) == {"item", "number", "line", "prompt", "expected"}
     assert json.loads(train[0])["messages"][-1] == {"role": "assistant", "content": "acid"}
     assert str(home) not in (folder / "config.json").read_text()
+
+
+def test_a_bundle_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    values = values_of("hf/x")
+    made = bundle(
+        tmp_path / "run", job("hf//srv/models/tiny-llama", values, model_path="/srv/models/tiny-llama")
+    )
+    assert json.loads((made / "here.json").read_text()) == {"model_path": "/srv/models/tiny-llama"}
+    assert [path for path in bundle_files(made) if b"/srv/models" in path.read_bytes()] == []
+    config = json.loads((made / "config.json").read_text())
+    assert (config["model"], config["model_path"]) == ("hf/tiny-llama", "./tiny-llama")
+    assert read_job(made).model_path == "/srv/models/tiny-llama"
+    (made / "here.json").unlink()
+    assert read_job(made).model_path == "./tiny-llama"
+    named = bundle(tmp_path / "named", job("hf/owner/name", values, model_path="owner/name"))
+    assert not (named / "here.json").exists()
+    assert read_job(named).model_path == "owner/name"
 
 
 def test_a_bundle_appears_whole(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from app.runs.bundle import bundle_files
 from tests.training.bundles import LABELS, accuracy, bundle, finish, items, job, read, start, values_of
 from workers.training.failures import Failure
 from workers.training.starter_tokenizer import make_tokenizer, save_tokenizer
@@ -59,7 +60,9 @@ def test_peft_loads_the_adapter_and_repeats_the_answers(adapted: Path, base: Pat
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = adapted / "out" / "adapter"
-    assert json.loads((folder / "adapter_config.json").read_text())["r"] == 8
+    config = json.loads((folder / "adapter_config.json").read_text())
+    assert (config["r"], config["base_model_name_or_path"]) == (8, "small-llama")
+    assert config["target_modules"] == sorted(config["target_modules"])
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     told = {row["item"]: row["answer"] for row in read(adapted, "predictions.jsonl")}
@@ -88,17 +91,26 @@ def test_it_learns_and_says_what_ran(adapted: Path) -> None:
     assert all(set(row["p"]) == set(LABELS) for row in read(adapted, "predictions.jsonl"))
 
 
-def test_the_bundles_one_command_repeats_the_answers_item_by_item(adapted: Path, tmp_path: Path) -> None:
+def test_the_bundles_one_command_repeats_the_answers_item_by_item(
+    adapted: Path, base: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "downloaded"
-    shutil.copytree(adapted, folder)
-    done = subprocess.run(
-        ["sh", "run.sh", "--check"],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHON": sys.executable, "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    for path in bundle_files(adapted):
+        target = folder / path.relative_to(adapted)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+        assert str(base).encode() not in path.read_bytes(), path
+    environment = {"PATH": os.environ["PATH"], "PYTHON": sys.executable, "HOME": str(tmp_path)}
+
+    def run(**more: str) -> "subprocess.CompletedProcess[str]":
+        command = ["sh", "run.sh", "--check"]
+        env = environment | more
+        return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=240)
+
+    missing = run()
+    assert missing.returncode == 1
+    assert "The model folder ./small-llama is not there" in missing.stderr + missing.stdout
+    done = run(MODEL=str(base))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "20 of 20 answers agree." in done.stdout
 

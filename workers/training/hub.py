@@ -9,7 +9,7 @@ from typing import Any
 from .failures import Failure
 from .files import write_folder
 from .hub_chat import ChatEncoder
-from .hub_model import load_base, load_tokenizer, lora_config, with_adapter
+from .hub_model import is_folder, load_base, load_tokenizer, lora_config, name_base, with_adapter
 from .hub_training import (
     ADAM_EPSILON,
     Watcher,
@@ -98,6 +98,7 @@ def _train(
     def fill(folder: Path) -> None:
         model.config.use_cache = True
         model.save_pretrained(folder)
+        name_base(folder, str(_base(job, model)["name"]))
         encoder.tokenizer.save_pretrained(folder)
 
     write_folder(saved, fill)
@@ -143,8 +144,8 @@ def _describe(job: Job, reporter: Reporter, values: dict[str, Any], model: Any) 
 
 def _base(job: Job, model: Any) -> dict[str, Any]:
     """Which base weights exactly: the Hub's commit, or a hash of the folder's files."""
-    folder = Path(job.model_path)
-    if not folder.is_absolute():
+    folder = Path(job.model_path).resolve()
+    if not is_folder(job.model_path):
         return {"name": job.model_path, "revision": getattr(model.config, "_commit_hash", None)}
     digest = hashlib.sha256()
     for file in sorted(folder.glob("*.safetensors")):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from .failures import Failure
+from .files import read_json, write_json
 from .job import Job
 
 
@@ -22,9 +23,14 @@ def load_base(job: Job, dtype: Any) -> Any:
     return _load(AutoModelForCausalLM, job.model_path, use_safetensors=True, dtype=dtype)
 
 
+def is_folder(path: str) -> bool:
+    """Whether the model is a folder, not a name on the Hub."""
+    return Path(path).is_absolute() or path.startswith(".")
+
+
 def _check_folder(path: str) -> None:
     folder = Path(path)
-    if not folder.is_absolute():
+    if not is_folder(path):
         return
     if not (folder / "config.json").is_file():
         raise Failure(
@@ -63,6 +69,20 @@ def with_adapter(model: Any, folder: Path) -> Any:
     from peft import PeftModel
 
     return PeftModel.from_pretrained(model, str(folder), use_safetensors=True, local_files_only=True)
+
+
+def name_base(folder: Path, name: str) -> None:
+    """Makes a saved adapter the same on every machine: the base by its name in place of its folder, modules in
+    order, without PEFT's empty card. Does nothing to a whole model."""
+    file = folder / "adapter_config.json"
+    if not file.is_file():
+        return
+    config = read_json(file)
+    config["base_model_name_or_path"] = name
+    if isinstance(config.get("target_modules"), list):
+        config["target_modules"].sort()
+    write_json(file, config)
+    (folder / "README.md").unlink(missing_ok=True)
 
 
 def lora_config(values: dict[str, Any]) -> Any:

@@ -55,8 +55,9 @@ class Job:
 
 
 def read_job(folder: Path, model_path: str = "") -> Job:
-    """The job of a bundle; `model_path` replaces the path of the base model written there."""
+    """The job of a bundle; the base model is at `model_path`, else where here.json says, else where the bundle says."""
     config = read_json(folder / "config.json")
+    here = read_json(folder / "here.json")
     if not config:
         raise SystemExit(f"{folder / 'config.json'} is missing or not JSON.")
     return Job(
@@ -65,7 +66,7 @@ def read_job(folder: Path, model_path: str = "") -> Job:
         launch_key=config["launch_key"],
         kind=config["kind"],
         model=config["model"],
-        model_path=model_path or config["model_path"],
+        model_path=model_path or here.get("model_path") or config["model_path"],
         task=config["task"],
         labels=list(config["labels"]),
         values=dict(config["hyperparameters"]),

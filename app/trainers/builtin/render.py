@@ -2,6 +2,7 @@
 
 import json
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from app.trainers._base import Job, Rendered
@@ -28,17 +29,26 @@ def render(job: Job) -> Rendered:
         "environment.txt": "".join(f"{name}=={_version(name)}\n" for name in sorted(PACKAGES[job.kind])),
         "README.md": _readme(job),
     }
+    if _in_folder(job):
+        # Where the base model lies on this machine: the process reads it, exports leave it out.
+        files["here.json"] = json.dumps({"model_path": job.model_path}) + "\n"
     code = ("training", "baselines") if job.kind == "baseline" else ("training",)
     return Rendered(files, code)
 
 
+def _in_folder(job: Job) -> bool:
+    return Path(job.model_path).is_absolute()
+
+
 def _config(job: Job) -> dict[str, Any]:
+    """The configuration, which names no folder of this machine: a base model from one stands as ./its-name."""
+    folder = Path(job.model_path).name if _in_folder(job) else ""
     return {
         "format": 1,
         "launch_key": job.launch_key,
         "kind": job.kind,
-        "model": job.model,
-        "model_path": job.model_path,
+        "model": f"hf/{folder}" if folder else job.model,
+        "model_path": f"./{folder}" if folder else job.model_path,
         "task": job.task,
         "labels": list(job.labels),
         "hyperparameters": dict(job.hyperparameters),
@@ -65,7 +75,7 @@ def _readme(job: Job) -> str:
         f"| {name} | {json.dumps(job.hyperparameters[name])} |" for name in sorted(job.hyperparameters)
     )
     return README.format(
-        model=job.model,
+        model=_config(job)["model"],
         uses=USES[job.kind],
         dataset=job.dataset_name,
         dataset_sha256=job.dataset_sha256,

@@ -17,6 +17,8 @@ if [ -z "${PYTHON:-}" ]; then
 fi
 mkdir -p again
 cp config.json train.jsonl validation.jsonl test.jsonl again/
+# What failed the last time is tried again.
+[ "$(cat again/out/exit_code 2>/dev/null)" = 0 ] || rm -f again/out/exit_code again/out/error.json
 export PYTHONPATH=code OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE=1
 "$PYTHON" -m training again --model "${MODEL:-}"
 if [ "${1:-}" = "--check" ]; then
@@ -27,8 +29,9 @@ fi
 USES = {
     "baseline": "scikit-learn; it runs in seconds to minutes on any computer",
     "starter": "PyTorch and Transformers; no GPU and no download of weights",
-    "hf": "PyTorch, Transformers, PEFT and TRL, and the base model (see `model_path` in config.json; "
-    "`MODEL=/its/folder sh run.sh` takes it from elsewhere)",
+    "hf": "PyTorch, Transformers, PEFT and TRL, and the base model: `model_path` in config.json is its name on "
+    "the Hugging Face Hub or, where it begins with ./, a folder that belongs beside this file, whose weights are "
+    "known by the SHA-256 in `out/resolved.json`. `MODEL=/its/folder sh run.sh` takes it from elsewhere",
 }
 
 README = """# {model}, seed {seed}, on {dataset}
