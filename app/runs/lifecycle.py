@@ -10,14 +10,17 @@ from app.tables import FINAL, Run, RunState
 
 S = RunState
 MOVES: dict[RunState, tuple[RunState, ...]] = {
-    S.QUEUED: (S.PREPARING, S.SCORING, S.CANCELLED, S.FAILED),
-    S.PREPARING: (S.SUBMITTING, S.CANCELLED, S.FAILED),
+    S.QUEUED: (S.PREPARING, S.SCORING, S.CANCELLED, S.FAILED, S.PAUSED),
+    # A run that only asks a model has nothing to submit.
+    S.PREPARING: (S.SUBMITTING, S.PREDICTING, S.CANCELLED, S.FAILED, S.PAUSED),
     S.SUBMITTING: (S.TRAINING, S.CANCELLED, S.FAILED, S.UNKNOWN, S.PAUSED),
     # Back to submitting: the process was killed and is started again from its newest checkpoint.
     S.TRAINING: (S.PREDICTING, S.SCORING, S.SUBMITTING, S.CANCELLED, S.FAILED, S.PAUSED),
     S.PREDICTING: (S.SCORING, S.SUBMITTING, S.CANCELLED, S.FAILED, S.PAUSED),
     S.SCORING: (S.DONE, S.CANCELLED, S.FAILED),
-    S.UNKNOWN: (S.TRAINING, S.CANCELLED, S.FAILED),
+    # Back to submitting: a person, or a service that makes it safe, lets the create be sent once more.
+    S.UNKNOWN: (S.TRAINING, S.SUBMITTING, S.CANCELLED, S.FAILED, S.PAUSED),
+    # It passes all steps again, and each skips what is done.
     S.PAUSED: (S.QUEUED, S.CANCELLED, S.FAILED),
     S.DONE: (),
     # A retry is the same run from the start of its life.

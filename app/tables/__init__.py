@@ -16,6 +16,8 @@ from app.tables.prediction import Prediction
 from app.tables.remote import (
     DeploymentRow,
     DeploymentState,
+    OrphanJob,
+    OrphanState,
     RemoteBatchRow,
     RemoteJobRow,
     ReplyRow,
@@ -53,6 +55,8 @@ __all__ = [
     "Look",
     "MarkState",
     "Member",
+    "OrphanJob",
+    "OrphanState",
     "Outcomes",
     "PairTest",
     "PairTestState",

@@ -39,17 +39,69 @@ class RemoteJobRow(SQLModel, table=True):
     # Looks for the launch key since the answer was lost; after the last one a person decides.
     looks: int = 0
     not_confirmed: bool = False
+    # How many create calls were ever sent, and what people decided: [{"at", "who", "what"}].
+    creates: int = 0
+    decisions: list[dict[str, Any]] = Field(default_factory=list, sa_type=Json)
+    # The id that a person says is the run's job; it is asked about before it is believed.
+    claimed_id: str = Field(default="", max_length=300)
+    # Other jobs that carry the run's key, which are cancelled: [{"id", "state", "ended"}].
+    doubles: list[dict[str, Any]] = Field(default_factory=list, sa_type=Json)
+    # What must be said loudly on the run's page.
+    alarm: str = Field(default="", max_length=2000)
+    # Price and acceptance were asked for; where create and start are two calls, when the start was answered.
+    checked: bool = False
+    start_sent_at: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
     remote_id: str = Field(default="", max_length=300, index=True)
     state: str = Field(default="", max_length=100)
     phase: str = Field(default="", max_length=20)
+    message: str = Field(default="", max_length=1000)
+    # The last answer that could be read; and no call before `wait_until`, which a service asked for or a failure set.
+    heard_at: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
+    wait_until: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
     tuned_model: str = Field(default="", max_length=500)
     log_cursor: str = Field(default="", max_length=500)
+    # Bytes of out/log.txt that go with the cursor: a killed worker may have written more.
+    log_bytes: int = Field(default=0, sa_type=BigInteger)
     metrics_cursor: str = Field(default="", max_length=500)
     trained_tokens: int | None = Field(default=None, sa_type=BigInteger)
     cancel_sent_at: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
-    # Reads that failed in a row, for the pause between them.
+    # Calls that failed in a row, for the pause between them; and what the last one met.
     failures: int = 0
+    trouble: str = Field(default="", max_length=1000)
     rescued_at: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
+
+
+class OrphanState(StrEnum):
+    """`found -> cancelling -> ended`, or `adopted` by its run, or `dismissed` by a person."""
+
+    FOUND = "found"
+    CANCELLING = "cancelling"
+    ENDED = "ended"
+    ADOPTED = "adopted"
+    DISMISSED = "dismissed"
+
+
+class OrphanJob(SQLModel, table=True):
+    """A job at a service that carries a key of Tunebook's and is no run's job. Shown until somebody decides."""
+
+    __tablename__ = "orphan"
+    __table_args__ = (UniqueConstraint("provider", "base_url", "remote_id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    project_id: int = Field(foreign_key="project.id", index=True)
+    # The run with whose key it was found, and the run that the launch key belongs to, if any.
+    account_run_id: int = Field(foreign_key="run.id")
+    run_id: int | None = Field(default=None, foreign_key="run.id", index=True)
+    provider: str = Field(max_length=40)
+    base_url: str = Field(max_length=500)
+    remote_id: str = Field(max_length=300)
+    launch_key: str = Field(max_length=64)
+    state: str = Field(default=OrphanState.FOUND, max_length=20, index=True)
+    remote_state: str = Field(default="", max_length=100)
+    phase: str = Field(default="", max_length=20)
+    message: str = Field(default="", max_length=1000)
+    found_at: datetime = Field(sa_type=UtcTime)  # type: ignore[call-overload]
+    looked_at: datetime = Field(sa_type=UtcTime)  # type: ignore[call-overload]
 
 
 class RemoteBatchRow(SQLModel, table=True):
