@@ -1,5 +1,6 @@
 """How numbers, times and sizes are written for people. Used as template filters and in sentences."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 DASH = "–"
@@ -93,6 +94,14 @@ def short_hash(sha256: str) -> str:
 def plural(n: int, noun: str, many: str = "") -> str:
     """1 -> "1 run", 7 -> "7 runs"."""
     return f"{n:,} {noun if n == 1 else many or noun + 's'}"
+
+
+def joined(parts: Iterable[str]) -> str:
+    """ "a", "a and b", "a, b and c"; "a, 1; b, 2; and c, 3" where a part has a comma itself."""
+    known = list(parts)
+    if len(known) > 1 and any(", " in part for part in known):
+        return f"{'; '.join(known[:-1])}; and {known[-1]}"
+    return f"{', '.join(known[:-1])} and {known[-1]}" if len(known) > 1 else "".join(known)
 
 
 FILTERS = {

@@ -6,7 +6,9 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
+from app.comparisons.against_rows import against_csv, against_json
 from app.comparisons.choice import read_choice
+from app.comparisons.choice_form import Asked, Subset
 from app.comparisons.configurations import Configurations, configurations
 from app.comparisons.export import wide_csv
 from app.comparisons.items import Answer, ComparedItem
@@ -44,10 +46,11 @@ def get_comparison(
     after: str = "",
     before: str = "",
 ) -> dict[str, Any]:
-    """Runs (`1,2,3`) side by side: scores, the pair a and b with its test, and 25 items from `after` on.
+    """Runs (`1,2,3`) side by side: scores, the pair a and b with its test, every model against b, and 25 items from
+    `after` on.
 
-    `show` is one of all, disagree, all_wrong, only_a, only_b, both, neither, regression, error; `subset` "unseen"
-    gives the scores on items that do not stand in train; the other filters narrow the items. The majority and the
+    `show` is one of all, disagree, all_wrong, only_a, only_b, both, neither, regression, error; with `subset` "unseen"
+    everything is on the items that do not stand in train; the other filters narrow the items. The majority and the
     best baseline of the experiment stay in unless `without` names their runs.
     """
     values = {
@@ -65,10 +68,21 @@ def get_comparison(
 
 
 @router.get("/comparisons.csv")
-def get_wide_csv(runs: str, session: Database, actor: Acting, raw: bool = False) -> StreamingResponse:
-    """One line per item, the columns of every run beside each other."""
+def get_wide_csv(
+    runs: str, session: Database, actor: Acting, raw: bool = False, subset: Subset = "all"
+) -> StreamingResponse:
+    """One line per item, the columns of every run beside each other; `subset` "unseen" leaves out the items that
+    stand in train too."""
     ids = parse_runs([runs])
-    return csv_response(wide_csv(session, actor, ids, raw), f"comparison-{'-'.join(map(str, ids[:10]))}.csv")
+    name = f"comparison-{'-'.join(map(str, ids[:10]))}{'' if subset == 'all' else f'-{subset}'}.csv"
+    return csv_response(wide_csv(session, actor, ids, raw, subset), name)
+
+
+@router.get("/comparisons/against.csv")
+def get_against_csv(session: Database, actor: Acting, choice: Asked) -> StreamingResponse:
+    """Every compared model against the baseline `b`, one line each. Runs, `b`, `without` and `subset` stand in the query
+    as for a comparison."""
+    return csv_response(against_csv(compare(session, actor, choice)), "against-baseline.csv")
 
 
 def comparison_json(view: Comparison, side_by_side: Configurations) -> dict[str, Any]:
@@ -94,6 +108,7 @@ def comparison_json(view: Comparison, side_by_side: Configurations) -> dict[str,
             for row in view.chosen.rows
         ],
         "pair": view.pair and _pair(view.pair),
+        "against": view.against and against_json(view.against),
         "settings": [
             {"part": one.part, "name": one.name, "values": one.values, "differs": one.differs}
             for one in side_by_side.settings

@@ -1,6 +1,6 @@
 """The choice in a request's URL, as a dependency of the page, its parts and the figures."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Request
 
@@ -13,4 +13,5 @@ def asked(request: Request) -> Choice:
     return read_choice(query.getlist("runs"), query.getlist("without"), dict(query))
 
 
+Subset = Literal["all", "unseen"]
 Asked = Annotated[Choice, Depends(asked)]

@@ -12,12 +12,13 @@ import numpy as np
 from sqlalchemy import Text, cast
 from sqlmodel import Session, col, select
 
-from app.comparisons.queries import NOTHING, compared_runs
+from app.comparisons.choice import Choice
+from app.comparisons.outcomes import read_outcomes
+from app.comparisons.queries import Chosen, choose
 from app.datasets.items import answer_text, input_text
 from app.datasets.stored import RowReader, group_name, open_rows
 from app.db import new_session
 from app.evaluations.leaderboard import LeaderboardRow
-from app.evaluations.outcomes import outcomes
 from app.evaluations.table import guarded
 from app.lab.actor import Actor
 from app.tables import Dataset, Item, Prediction, Reading, Split
@@ -27,16 +28,19 @@ BATCH = 2_000
 Safe = Callable[[str | None], str]
 
 
-def wide_csv(session: Session, actor: Actor, run_ids: list[int], raw: bool) -> Iterator[bytes]:
+def wide_csv(
+    session: Session, actor: Actor, run_ids: list[int], raw: bool, subset: str = "all"
+) -> Iterator[bytes]:
     """Raises NotFound or Invalid at once; then streams in a session of its own. Items that only some of the
-    runs answered are in, with empty cells."""
-    rows, dataset, split = compared_runs(session, actor, run_ids)
+    runs answered are in, with empty cells; `subset` "unseen" leaves out those that stand in train too."""
+    chosen = choose(session, actor, Choice(tuple(run_ids), subset=subset))
+    rows, dataset = chosen.picked, chosen.dataset
 
     def pieces() -> Iterator[bytes]:
         with new_session(write=False) as own:
             safe = _plain if raw else guarded
             yield (",".join(quote(name) for name in _header(rows, dataset.labels, safe)) + "\r\n").encode()
-            yield from _lines(own, rows, dataset, split, safe)
+            yield from _lines(own, chosen, subset, safe)
 
     return pieces()
 
@@ -72,16 +76,14 @@ def _header(rows: list[LeaderboardRow], labels: list[str], safe: Safe) -> list[s
 
 def _lines(
     session: Session,
-    rows: list[LeaderboardRow],
-    dataset: Dataset,
-    split: Split,
+    chosen: Chosen,
+    subset: str,
     safe: Safe,
 ) -> Iterator[bytes]:
+    rows, dataset, split = chosen.picked, chosen.dataset, chosen.split
     quoted = lru_cache(10_000)(lambda text: quote(safe(text)))
-    packed = outcomes(session, [row.scoring_id or 0 for row in rows])
-    numbers = np.unique(
-        np.concatenate([packed.get(row.scoring_id or 0, NOTHING).numbers for row in rows])
-    ).tolist()
+    packed = read_outcomes(session, rows, chosen.splits, subset)
+    numbers = np.unique(np.concatenate([one.numbers for one in packed.values()])).tolist()
     nothing = "," * (2 + len(dataset.labels))
     with open_rows(dataset) as reader:
         for start in range(0, len(numbers), BATCH):

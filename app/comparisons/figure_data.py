@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from sqlmodel import Session, col, select
 
+from app.comparisons.outcomes import group_numbers, read_outcomes
 from app.comparisons.queries import MAJORITY, Chosen
-from app.datasets.leaks import leaked_numbers
 from app.evaluations.leaderboard import LeaderboardRow
-from app.evaluations.outcomes import Columns, outcomes
+from app.evaluations.outcomes import Columns
 from app.figures import Figure, FigureData, FigureRun, figure_kinds
 from app.figures._base import Rate
 from app.tables import Run, Split
@@ -27,13 +27,8 @@ def figure_data(session: Session, chosen: Chosen, subset: str) -> FigureData:
     sizes = _train_items(session, [row.run_id for row in rows])
     by_group: dict[int, dict[str, Rate]] = {}
     if chosen.split.groups:
-        packed = outcomes(session, [row.scoring_id or 0 for row in rows])
-        seen = leaked_numbers(session, chosen.split) if subset == "unseen" else frozenset()
-        by_group = {
-            row.run_id: rates_by_group(packed[row.scoring_id], chosen.split, np.array(sorted(seen), np.int32))
-            for row in rows
-            if row.scoring_id in packed
-        }
+        packed = read_outcomes(session, rows, chosen.splits, subset)
+        by_group = {row.run_id: rates_by_group(packed[row.run_id], chosen.split) for row in rows}
     first = next((row.primary for row in rows if row.primary), None)
     majority = next((row.primary.value for row in rows if row.model == MAJORITY and row.primary), None)
     runs = tuple(_run(row, sizes.get(row.run_id), by_group.get(row.run_id, {})) for row in rows)
@@ -45,10 +40,10 @@ def figure_data(session: Session, chosen: Chosen, subset: str) -> FigureData:
     )
 
 
-def rates_by_group(columns: Columns, split: Split, seen: Any) -> dict[str, Rate]:
-    """{group: right of n}; items without a group, and those `seen` (numbers), do not count."""
-    groups = np.asarray(split.group_of, np.int32)[columns.numbers]
-    counted = (groups >= 0) & ~np.isin(columns.numbers, seen)
+def rates_by_group(columns: Columns, split: Split) -> dict[str, Rate]:
+    """{group: right of n}; items without a group do not count."""
+    groups = group_numbers(split, columns.numbers)
+    counted = groups >= 0
     sizes = np.bincount(groups[counted], minlength=len(split.groups))
     right = np.bincount(groups[counted & columns.right], minlength=len(split.groups))
     return {

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from app.comparisons.against import AllAgainst
 from app.comparisons.board import Board, board
 from app.comparisons.choice import OF_A_PAIR, SHOWS, Choice
 from app.comparisons.item_cells import ItemRow, item_row
@@ -32,6 +33,24 @@ class FlipCell:
 
 
 @dataclass(frozen=True)
+class AgainstLine:
+    """A model against the baseline as text, rates and differences in points."""
+
+    run: LeaderboardRow
+    name: str
+    href: str
+    current: bool
+    rate: str
+    difference: str
+    low: str
+    high: str
+    p: str
+    p_holm: str
+    items: str
+    verdict: str
+
+
+@dataclass(frozen=True)
 class ComparisonPage:
     """Everything templates/comparisons/page.html shows but the settings and the plots."""
 
@@ -49,6 +68,8 @@ class ComparisonPage:
     pair: Pair | None
     flips: dict[str, FlipCell]
     numbers: list[tuple[str, str]]
+    against: AllAgainst | None
+    against_lines: list[AgainstLine]
     # Where the paired tests by every metric are, with all chosen seeds of either model.
     tests: str
     shows: Links
@@ -80,7 +101,8 @@ def comparison_page(view: Comparison) -> ComparisonPage:
         hidden=parse_qsl(choice.query()),
         title=f"{plural(len(chosen.picked), 'run')}, {plural(view.shared, 'shared test item')}",
         lede=_lede(view, made),
-        ceiling=ceiling_sentence(ceiling_of(chosen.dataset, chosen.split)),
+        # The ceiling is of all test items.
+        ceiling=ceiling_sentence(ceiling_of(chosen.dataset, chosen.split)) if choice.subset == "all" else "",
         board=made,
         subsets=_subsets(choice, rows),
         columns=view.columns,
@@ -88,6 +110,8 @@ def comparison_page(view: Comparison) -> ComparisonPage:
         pair=view.pair,
         flips=_flips(view),
         numbers=_numbers(view.pair),
+        against=view.against,
+        against_lines=_against(view),
         tests=tests_address(view.pair, rows, choice.subset) if view.pair else "",
         shows=[
             (label, address(choice, "items", show=name), name == choice.show, None)
@@ -106,7 +130,8 @@ def comparison_page(view: Comparison) -> ComparisonPage:
         else "",
         older=address(choice, "items", after=view.below) if view.below >= 0 else "",
         newer=address(choice, "items", before=view.above) if view.above >= 0 else "",
-        csv=f"/compare.csv?runs={','.join(map(str, choice.runs))}",
+        csv=f"/compare.csv?runs={','.join(map(str, choice.runs))}"
+        + ("" if choice.subset == "all" else f"&subset={choice.subset}"),
         paper=f"/compare/paper?runs={','.join(map(str, choice.runs))}",
         experiment_id=rows[0].experiment_id,
     )
@@ -122,9 +147,7 @@ def _lede(view: Comparison, made: Board) -> str:
     if {row.items for row in view.columns} != {view.shared}:
         lede += f" The runs share {plural(view.shared, 'item')}; a pair is compared on the items that both answered."
     if view.choice.subset == "unseen":
-        lede += (
-            " Scores are those on items whose prompt does not stand in train; the pair and the items are all."
-        )
+        lede += " Everything below is on the items whose prompt does not stand in train."
     return lede
 
 
@@ -160,7 +183,29 @@ def _numbers(pair: Pair | None) -> list[tuple[str, str]]:
         return []
     return [
         ("Difference, points", f"{points(pair.difference)} ({points(pair.low)} to {points(pair.high)})"),
-        ("Exact McNemar test", p_text(pair.p)),
+        (f"Exact test over {pair.groups:,} groups" if pair.groups else "Exact McNemar test", p_text(pair.p)),
         ("Items that both answered", count(pair.items)),
         ("Smallest difference this set shows, points", f"about {percent(pair.smallest, 0)}"),
+    ]
+
+
+def _against(view: Comparison) -> list[AgainstLine]:
+    if view.against is None or view.pair is None:
+        return []
+    return [
+        AgainstLine(
+            line.runs[0],
+            line.name,
+            address(view.choice, "pair", a=line.runs[0].run_id, b=view.pair.b.run_id),
+            view.pair.a in line.runs,
+            percent(line.rate),
+            points(line.difference),
+            points(line.low),
+            points(line.high),
+            p_text(line.p).removeprefix("p = ").removeprefix("p "),
+            p_text(line.p_holm).removeprefix("p = ").removeprefix("p "),
+            f"{count(line.items)}, {line.groups:,} groups" if line.groups else count(line.items),
+            line.verdict,
+        )
+        for line in view.against.lines
     ]

@@ -2,16 +2,22 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from app.comparisons.aligned import align, two_by_two
+from app.comparisons.outcomes import group_numbers
 from app.comparisons.sentence import plain_sentence
 from app.evaluations.leaderboard import LeaderboardRow
 from app.evaluations.outcomes import Columns
-from app.statistics import mcnemar_exact, paired_difference, smallest_difference
+from app.statistics import grouping_by_number, paired_rates, smallest_difference
+from app.tables import Split
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Run A against run B, the baseline. Differences and their ends are shares of 1."""
+    """Run A against run B, the baseline. Differences and their ends are shares of 1. `groups` were counted whole
+    (0: items one by one); `few_groups` are too few for that."""
 
     a: LeaderboardRow
     b: LeaderboardRow
@@ -24,6 +30,8 @@ class Pair:
     high: float
     p: float
     smallest: float
+    groups: int
+    few_groups: int
     sentence: str
 
     @property
@@ -32,25 +40,34 @@ class Pair:
         return self.both + self.only_a + self.only_b + self.neither
 
 
-def compare_pair(a: LeaderboardRow, b: LeaderboardRow, columns_a: Columns, columns_b: Columns) -> Pair:
-    """The pair; without shared items the interval is everything that is possible."""
+def compare_pair(
+    a: LeaderboardRow, b: LeaderboardRow, columns_a: Columns, columns_b: Columns, split: Split
+) -> Pair:
+    """The pair, by the groups of the split; without shared items the interval is everything that is possible."""
     aligned = align([columns_a, columns_b])
-    both, only_a, only_b, neither = two_by_two(aligned.right[0], aligned.right[1])
-    total = both + only_a + only_b + neither
+    counts = two_by_two(aligned.right[0], aligned.right[1])
+    total, apart = sum(counts), counts[1] + counts[2]
     if not total:
-        return Pair(a, b, 0, 0, 0, 0, 0.0, -1.0, 1.0, 1.0, 1.0, "These two runs share no items.")
-    difference, low, high = paired_difference(both, only_a, only_b, neither)
+        return Pair(a, b, *counts, 0.0, -1.0, 1.0, 1.0, 1.0, 0, 0, "These two runs share no items.")
+    groups = group_numbers(split, aligned.numbers)
+    found = paired_rates(aligned.right[:1], aligned.right[1:], grouping_by_number(groups))
+    few = too_few(groups) if not found.whole_groups else 0
     return Pair(
         a,
         b,
-        both,
-        only_a,
-        only_b,
-        neither,
-        difference,
-        low,
-        high,
-        mcnemar_exact(only_a, only_b),
-        smallest_difference(total, (only_a + only_b) / total),
-        plain_sentence(a.name, b.name, both, only_a, only_b, neither),
+        *counts,
+        found.difference,
+        found.low,
+        found.high,
+        found.p,
+        smallest_difference(int(found.worth), apart / total),
+        found.units if found.whole_groups else 0,
+        few,
+        plain_sentence(a.name, b.name, *counts, found, few),
     )
+
+
+def too_few(groups: NDArray[np.int64]) -> int:
+    """How many groups of several items there are, where they are too few to be counted whole."""
+    sizes = np.bincount(groups[groups >= 0]) if len(groups) else groups
+    return int((sizes > 0).sum()) if (sizes > 1).any() else 0

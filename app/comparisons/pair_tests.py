@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 
 from app.comparisons.pair import Pair
 from app.comparisons.paired import PairedTest, paired_tests
+from app.comparisons.sides import MOST_SEEDS, seeds_of
 from app.db import session_scope
 from app.errors import Invalid, NotFound
 from app.evaluations.leaderboard import LeaderboardRow, leaderboard
@@ -24,8 +25,9 @@ from app.tables import PairTest, PairTestState, Run
 
 # Up to here a pair takes about a second.
 SMALL = 2_000
-MOST_SEEDS = 20
 SUBSETS = ("all", "unseen")
+# Goes up when tests are made otherwise: stored ones are then made anew.
+METHODS = 2
 Save = Callable[[], AbstractContextManager[Session]]
 
 
@@ -82,21 +84,11 @@ def ask_pair_tests(
 
 def tests_address(pair: Pair, rows: Sequence[LeaderboardRow], subset: str) -> str:
     """The address of the tests of a pair, each model with all its seeds among `rows`."""
-    sides = [",".join(map(str, _seeds(run, rows))) for run in (pair.a, pair.b)]
+    sides = [",".join(str(row.run_id) for row in seeds_of(run, rows)) for run in (pair.a, pair.b)]
     if sides[0] == sides[1]:
         # Two seeds of one model against each other.
         sides = [str(pair.a.run_id), str(pair.b.run_id)]
     return f"/compare/tests?a={sides[0]}&b={sides[1]}&subset={subset}"
-
-
-def _seeds(run: LeaderboardRow, rows: Sequence[LeaderboardRow]) -> list[int]:
-    def model(row: LeaderboardRow) -> tuple[object, ...]:
-        return row.experiment_id, row.model, row.variant, row.fold, row.pooled
-
-    found = [
-        row.run_id for row in rows if model(row) == model(run) and row.scoring_id and row.seed is not None
-    ]
-    return sorted(found)[:MOST_SEEDS] if run.run_id in found else [run.run_id]
 
 
 def compute_pair_tests(row: PairTest, save: Save) -> None:
@@ -139,10 +131,11 @@ def _sides(
 
 
 def _key(rows: Sequence[LeaderboardRow]) -> str:
-    """The scorings; where a judge has marked their answers since, a hash of its scores too: "12,15;9f3c01aa"."""
-    scorings = ",".join(str(row.scoring_id) for row in rows)
+    """The scorings and the methods; where a judge has marked their answers since, a hash of its scores too:
+    "12,15;2;9f3c01aa"."""
+    key = f"{','.join(str(row.scoring_id) for row in rows)};{METHODS}"
     marks = [row.scores["judge_score"].value for row in rows if "judge_score" in row.scores]
-    return f"{scorings};{hashlib.sha256(repr(marks).encode()).hexdigest()[:8]}" if marks else scorings
+    return f"{key};{hashlib.sha256(repr(marks).encode()).hexdigest()[:8]}" if marks else key
 
 
 def _stored(session: Session, a: str, b: str, subset: str) -> PairTest | None:

@@ -20,11 +20,9 @@ from app.statistics import (
     Sums,
     Z,
     grouping,
-    holm,
-    mcnemar_exact,
     over_seeds,
     paired_bootstraps,
-    paired_difference,
+    paired_rates,
     permutation_tests,
     ranked_bootstrap,
     smallest_difference,
@@ -40,7 +38,7 @@ RANK_WORK = 20_000_000
 @dataclass(frozen=True)
 class PairedTest:
     """One metric: A minus B in the metric's own unit (rates 0 to 1) over `n` items, with its 95 % interval (None
-    without spread) and p; `p_holm` is p corrected for the pairs it is claimed with; `smallest` is the difference
+    without spread) and p; `smallest` is the difference
     that these items would have shown with 80 % power; `method` says in a sentence what was done."""
 
     metric: str
@@ -54,7 +52,6 @@ class PairedTest:
     low: float | None
     high: float | None
     p: float
-    p_holm: float | None
     smallest: float | None
     method: str
     # app.statistics.Replicates of either side as a dict, where it has several seeds.
@@ -74,12 +71,11 @@ class _Case:
 
     @property
     def counted(self) -> bool:
-        """Whether it is the right or wrong of single runs on independent items: what McNemar's test is for."""
+        """Whether it is a share of items that are right or wrong."""
         side = self.a[0]
-        rate = (
+        return (
             len(side.cells) == 2 and side.statistic is ratio and set(side.cells[:, 0].tolist()) == {0.0, 1.0}
         )
-        return rate and len(self.a) == len(self.b) == 1 and not self.drawn.whole_groups
 
     @property
     def few_cells(self) -> bool:
@@ -112,11 +108,6 @@ def paired_tests(a: Sequence[Sample], b: Sequence[Sample], resamples: int = RESA
         for metric in metrics
         if metric.name in found and np.isfinite(found[metric.name].difference)
     ]
-
-
-def with_holm(tests: Sequence[PairedTest]) -> list[PairedTest]:
-    """The same metric of several pairs that are claimed together, with corrected p values."""
-    return [replace(test, p_holm=p) for test, p in zip(tests, holm([test.p for test in tests]), strict=True)]
 
 
 def _same_labels(samples: Sequence[Sample], seeds_of_a: int) -> tuple[list[Sample], list[Sample]]:
@@ -157,25 +148,34 @@ def _together(cases: Sequence[_Case]) -> list[list[_Case]]:
 
 
 def _counted(case: _Case) -> PairedTest:
-    right_a, right_b = case.a[0].of == 1, case.b[0].of == 1
-    both, only_a = int((right_a & right_b).sum()), int((right_a & ~right_b).sum())
-    only_b = int((right_b & ~right_a).sum())
-    n = len(right_a)
-    difference, low, high = paired_difference(both, only_a, only_b, n - both - only_a - only_b)
-    smallest = smallest_difference(n, (only_a + only_b) / n)
-    method = f"Exact McNemar test; Tango's paired score interval, over {n:,} items."
-    p = mcnemar_exact(only_a, only_b)
-    return _test(case.metric, n, case.a, case.b, Estimate(difference, low, high), p, smallest, method)
+    right_a, right_b = ([side.of == 1 for side in sides] for sides in (case.a, case.b))
+    found = paired_rates(right_a, right_b, case.drawn)
+    n = len(right_a[0])
+    single = len(case.a) == len(case.b) == 1
+    if single and not found.whole_groups:
+        method = f"Exact McNemar test; Tango's paired score interval, over {n:,} items."
+    else:
+        how = "Tango's paired score interval by the design effect"
+        method = f"Exact permutation test; {how}, over {_units(case.drawn)}{_means(case)}."
+    estimate = Estimate(found.difference, found.low, found.high)
+    apart = np.mean([(one != two).mean() for one in right_a for two in right_b])
+    smallest = smallest_difference(int(found.worth), float(apart))
+    test = _test(case.metric, n, case.a, case.b, estimate, found.p, smallest, method)
+    seeds_a, seeds_b = (_seeds(side, case.drawn) for side in (case.a, case.b))
+    return replace(test, seeds_a=seeds_a, seeds_b=seeds_b)
 
 
 def _resampled(case: _Case, estimate: Estimate, p: float, resamples: int) -> PairedTest:
     over = _units(case.drawn)
-    seeds = max(len(case.a), len(case.b))
-    means = f"; means over seeds ({len(case.a)} of A, {len(case.b)} of B)" if seeds > 1 else ""
-    method = f"Paired permutation test, {resamples:,} swaps; BCa bootstrap interval, {resamples:,} resamples, over {over}{means}."
+    method = f"Paired permutation test, {resamples:,} swaps; BCa bootstrap interval, {resamples:,} resamples, over {over}{_means(case)}."
     test = _test(case.metric, len(case.items), case.a, case.b, estimate, p, _shown(estimate), method)
     seeds_a, seeds_b = (_seeds(side, case.drawn) for side in (case.a, case.b))
     return replace(test, seeds_a=seeds_a, seeds_b=seeds_b)
+
+
+def _means(case: _Case) -> str:
+    several = max(len(case.a), len(case.b)) > 1
+    return f"; means over seeds ({len(case.a)} of A, {len(case.b)} of B)" if several else ""
 
 
 def _seeds(side: Sequence[Sums], drawn: Grouping) -> dict[str, Any] | None:
@@ -226,7 +226,6 @@ def _test(
         estimate.low,
         estimate.high,
         p,
-        None,
         smallest,
         method,
     )

@@ -8,8 +8,8 @@ from fastapi.responses import HTMLResponse, Response
 from app.comparisons.pair_tests import PairTests, ask_pair_tests, pair_tests
 from app.comparisons.run_ids import parse_runs
 from app.comparisons.sentence import SIGNIFICANT, p_text
+from app.comparisons.sides import side_name
 from app.evaluations.columns import written
-from app.evaluations.leaderboard import LeaderboardRow
 from app.web.forms import Posted
 from app.web.pages import fragment, is_htmx, page, see
 from app.web.session import Acting, Database
@@ -43,19 +43,12 @@ def _view(found: PairTests) -> dict[str, Any]:
         "found": found,
         "a": a,
         "b": b,
-        "names": [_name(side) for side in (found.a, found.b)],
+        "names": [side_name(side) for side in (found.a, found.b)],
         "address": f"/compare/tests?a={a}&b={b}&subset={found.subset}",
         "back": f"/compare?runs={a},{b}&a={found.a[0].run_id}&b={found.b[0].run_id}",
         "lines": _lines(found),
         "seeds": _seeds(found),
     }
-
-
-def _name(rows: list[LeaderboardRow]) -> str:
-    """The model, with its seed or how many it has."""
-    first = rows[0]
-    named = " ".join(part for part in (first.label, first.variant) if part)
-    return first.name if len(rows) == 1 else f"{named}, {len(rows)} seeds"
 
 
 def _lines(found: PairTests) -> list[dict[str, str]]:

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from sqlalchemy import and_, or_
 from sqlmodel import Session, col, select
 
+from app.comparisons.against import AllAgainst, all_against
 from app.comparisons.aligned import align, page_of, shown
 from app.comparisons.choice import OF_A_PAIR, Choice
 from app.comparisons.items import ComparedItem, compared_items
 from app.comparisons.narrow import narrowed
+from app.comparisons.outcomes import read_outcomes
 from app.comparisons.pair import Pair, compare_pair
 from app.errors import Invalid, NotFound
 from app.evaluations.leaderboard import LeaderboardRow, leaderboard
-from app.evaluations.outcomes import Columns, outcomes
 from app.lab.actor import Actor
 from app.runs.lock import check_unlocked
 from app.tables import Dataset, Run, RunState, Split
@@ -23,18 +23,18 @@ from app.tables import Dataset, Run, RunState, Split
 PAGE = 25
 MAX_RUNS = 20
 MAJORITY = "baseline/majority"
-NOTHING = Columns(np.zeros(0, np.int32), np.zeros(0, bool), np.zeros(0, bool), np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)
 class Chosen:
     """The scored runs of a choice, best first; `kept` are run ids that nobody chose: the majority and the best
-    classical baseline of the same experiments."""
+    classical baseline of the same experiments. `splits` are those of the runs by run id, `split` that of the best."""
 
     rows: list[LeaderboardRow]
     kept: frozenset[int]
     dataset: Dataset
     split: Split
+    splits: dict[int, Split]
 
     @property
     def picked(self) -> list[LeaderboardRow]:
@@ -52,6 +52,7 @@ class Comparison:
     columns: list[LeaderboardRow]
     shared: int
     pair: Pair | None
+    against: AllAgainst | None
     items: list[ComparedItem]
     matching: int
     above: int
@@ -69,9 +70,12 @@ def compare(session: Session, actor: Actor, choice: Choice) -> Comparison:
         raise Invalid(f"The filter {choice.show!r} needs two runs.", "Choose another run, or show all items.")
     pair_rows = [first] if second is None else [first, second]
     columns = chosen.picked + [row for row in pair_rows if row.run_id in chosen.kept]
-    found = outcomes(session, [row.scoring_id or 0 for row in columns])
-    packed = {row.run_id: found.get(row.scoring_id or 0, NOTHING) for row in columns}
-    pair = second and compare_pair(first, second, packed[first.run_id], packed[second.run_id])
+    packed = read_outcomes(session, chosen.rows, chosen.splits, choice.subset)
+    pair = against = None
+    if second is not None:
+        of_both = packed[first.run_id], packed[second.run_id]
+        pair = compare_pair(first, second, *of_both, chosen.splits[first.run_id])
+        against = all_against(second, chosen.rows, packed, chosen.splits)
     aligned = align([packed[row.run_id] for row in columns])
     places = [columns.index(row) for row in pair_rows]
     numbers = aligned.numbers[shown(aligned, choice.show, places[0], places[-1])]
@@ -79,9 +83,8 @@ def compare(session: Session, actor: Actor, choice: Choice) -> Comparison:
     numbers = narrowed(session, chosen.dataset, chosen.split, choice, evaluations, numbers)
     page, above, below = page_of(numbers, choice.after, choice.before, PAGE)
     items = compared_items(session, columns, chosen.dataset, chosen.split, page)
-    return Comparison(
-        choice, chosen, columns, len(aligned.numbers), pair or None, items, len(numbers), above, below
-    )
+    shared = len(aligned.numbers)
+    return Comparison(choice, chosen, columns, shared, pair, against, items, len(numbers), above, below)
 
 
 def _pair_of(chosen: Chosen, choice: Choice) -> tuple[LeaderboardRow, LeaderboardRow | None]:
@@ -123,11 +126,13 @@ def choose(session: Session, actor: Actor, choice: Choice) -> Chosen:
         raise Invalid("These runs are on different datasets.", "Compare runs that predicted the same items.")
     own = data[picked[0].run_id]
     kept = _kept([row for row in rows if data[row.run_id] == own], wanted, choice.without)
+    shown_rows = [row for row in rows if row in picked or row.run_id in kept]
     return Chosen(
-        [row for row in rows if row in picked or row.run_id in kept],
+        shown_rows,
         kept,
         session.get_one(Dataset, own[0]),
         session.get_one(Split, own[1]),
+        {row.run_id: session.get_one(Split, data[row.run_id][1]) for row in shown_rows},
     )
 
 

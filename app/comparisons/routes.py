@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-from app.comparisons.choice_form import Asked
+from app.comparisons.against_rows import against_csv
+from app.comparisons.choice_form import Asked, Subset
 from app.comparisons.configurations import configurations
 from app.comparisons.export import wide_csv
 from app.comparisons.figure_routes import router as figure_router
@@ -72,7 +73,16 @@ def compare_item(
 
 
 @router.get("/compare.csv")
-def compare_csv(session: Database, actor: Acting, runs: Runs, raw: bool = False) -> StreamingResponse:
-    """The wide CSV of all chosen runs."""
+def compare_csv(
+    session: Database, actor: Acting, runs: Runs, raw: bool = False, subset: Subset = "all"
+) -> StreamingResponse:
+    """The wide CSV of all chosen runs, on all items or on those not seen in train."""
     ids = parse_runs(runs)
-    return csv_response(wide_csv(session, actor, ids, raw), f"comparison-{'-'.join(map(str, ids[:10]))}.csv")
+    name = f"comparison-{'-'.join(map(str, ids[:10]))}{'' if subset == 'all' else f'-{subset}'}.csv"
+    return csv_response(wide_csv(session, actor, ids, raw, subset), name)
+
+
+@router.get("/compare/against.csv")
+def compare_against_csv(session: Database, actor: Acting, choice: Asked) -> StreamingResponse:
+    """Every compared model against the baseline."""
+    return csv_response(against_csv(compare(session, actor, choice)), "against-baseline.csv")

@@ -10,7 +10,7 @@ from app.evaluations.answers import describe
 from app.evaluations.columns import written
 from app.exports.score_table import interval_sentence, p_written
 from app.exports.state import PaperRun, PaperState
-from app.format import count, duration, moment, money, number, plural, size
+from app.format import count, duration, joined, moment, money, number, plural, size
 from app.metrics import for_task
 from app.runs.ledger import NOT_DISCLOSED, YOU, text
 from app.tables import Split
@@ -258,14 +258,6 @@ def _cost(state: PaperState) -> list[str]:
     if starts and ends:
         said.append(f"Runs ran from {moment(min(starts))} to {moment(max(ends))} UTC.")
     return said
-
-
-def joined(parts: Iterable[str]) -> str:
-    """ "a", "a and b", "a, b and c"; "a, 1; b, 2; and c, 3" where a part has a comma itself."""
-    known = list(parts)
-    if len(known) > 1 and any(", " in part for part in known):
-        return f"{'; '.join(known[:-1])}; and {known[-1]}"
-    return f"{', '.join(known[:-1])} and {known[-1]}" if len(known) > 1 else "".join(known)
 
 
 def _ended(sentence: str) -> str:

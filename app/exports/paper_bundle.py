@@ -32,7 +32,7 @@ from app.exports.state import PaperRun, PaperState
 from app.figures import csv_bytes, figure_kinds, pdf_bytes, standalone_svg
 from app.lab.actor import Actor
 from app.storage import dataset_file, run_folder
-from app.tables import Split
+from app.tables import Run, Split
 
 SCRIPTS = Path(__file__).resolve().parent / "recompute"
 # What the bootstrap needs of Tunebook itself: pure files without a database or a server.
@@ -239,7 +239,9 @@ def _gold_rows(session: Session, state: PaperState, split: Split, inputs: bool) 
 
 def _figures(bundle: Bundle, session: Session, state: PaperState) -> None:
     """Every figure that these runs have data for, as SVG, PDF and the CSV behind it."""
-    chosen = Chosen([run.row for run in state.runs], frozenset(), state.dataset, state.splits[0])
+    rows = [run.row for run in state.runs]
+    splits = {row.run_id: session.get_one(Split, session.get_one(Run, row.run_id).split_id) for row in rows}
+    chosen = Chosen(rows, frozenset(), state.dataset, state.splits[0], splits)
     data = figure_data(session, chosen, "all")
     numbered = replace(data, runs=tuple(replace(run, run_id=n) for n, run in enumerate(data.runs, 1)))
     for kind in figure_kinds():

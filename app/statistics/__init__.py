@@ -3,7 +3,7 @@
 Which test stands where: docs/statistics.md.
 """
 
-from app.statistics.draws import RESAMPLES, SEED, Grouping, grouping
+from app.statistics.draws import FEWEST_GROUPS, RESAMPLES, SEED, Grouping, grouping, grouping_by_number
 from app.statistics.holm import holm
 from app.statistics.intervals import bca, percentile, wilson
 from app.statistics.kappa import cohen_kappa
@@ -14,6 +14,7 @@ from app.statistics.paired import (
     permutation_tests,
     ranked_bootstrap,
 )
+from app.statistics.paired_rates import PairedRates, paired_rates, swap_test
 from app.statistics.pairs import (
     USUAL_DISCORDANT,
     Z_POWER,
@@ -27,12 +28,14 @@ from app.statistics.replicates import Replicates, over_seeds
 from app.statistics.sums import Estimate, Ranked, Sums, mean_of, rate_of
 
 __all__ = [
+    "FEWEST_GROUPS",
     "RESAMPLES",
     "SEED",
     "USUAL_DISCORDANT",
     "Z_POWER",
     "Estimate",
     "Grouping",
+    "PairedRates",
     "Ranked",
     "Replicates",
     "Sums",
@@ -40,6 +43,7 @@ __all__ = [
     "bca",
     "cohen_kappa",
     "grouping",
+    "grouping_by_number",
     "holm",
     "mcnemar_exact",
     "mean_of",
@@ -47,6 +51,7 @@ __all__ = [
     "paired_bootstrap",
     "paired_bootstraps",
     "paired_difference",
+    "paired_rates",
     "percentile",
     "permutation_test",
     "permutation_tests",
@@ -54,5 +59,6 @@ __all__ = [
     "rate_of",
     "smallest_difference",
     "smallest_mean_difference",
+    "swap_test",
     "wilson",
 ]

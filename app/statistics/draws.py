@@ -49,6 +49,21 @@ def grouping(groups: Sequence[str | None]) -> Grouping:
     return Grouping(np.arange(n, dtype=np.int64), n)
 
 
+def grouping_by_number(groups: Numbers) -> Grouping:
+    """grouping() of groups that are numbers already; -1 for an item without one."""
+    n = len(groups)
+    alone = groups < 0
+    if n and not alone.all():
+        names, unit = np.unique(groups, return_inverse=True)
+        unit = unit.astype(np.int64)
+        unit[alone] = len(names) + np.arange(int(alone.sum()))
+        _, unit = np.unique(unit, return_inverse=True)
+        count = int(unit.max()) + 1
+        if FEWEST_GROUPS <= count < n:
+            return Grouping(unit.astype(np.int64), count)
+    return Grouping(np.arange(n, dtype=np.int64), n)
+
+
 @dataclass(frozen=True)
 class Table:
     """What is drawn from: `counts` units add each row (rows × the columns of all sides)."""

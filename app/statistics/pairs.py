@@ -27,15 +27,18 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     return min(1.0, 2.0 * float(bdtr(min(only_a, only_b), n, 0.5))) if n else 1.0
 
 
-def paired_difference(both: int, only_a: int, only_b: int, neither: int) -> tuple[float, float, float]:
-    """Accuracy of A minus accuracy of B with its 95 % interval, all from -1 to 1; needs at least one item.
+def paired_difference(
+    both: float, only_a: float, only_b: float, neither: float
+) -> tuple[float, float, float]:
+    """Accuracy of A minus accuracy of B with its 95 % interval, all from -1 to 1; needs at least one item. Counts may
+    be effective numbers.
 
     The score interval of Tango T (1998), Statistics in Medicine 17:891-908: the differences δ with
     |only_a − only_b − n·δ| / √(n · (2·q + δ·(1 − δ))) ≤ 1.96, where q is the maximum likelihood estimate of
     P(only B) given δ. It keeps a width when no item differs: ± 1.96² / (n + 1.96²).
     """
     n = both + only_a + only_b + neither
-    if n < 1:
+    if n <= 0:
         raise ValueError("a difference needs at least one item")
     difference = (only_a - only_b) / n
 
@@ -50,7 +53,7 @@ def paired_difference(both: int, only_a: int, only_b: int, neither: int) -> tupl
     return difference, low, high
 
 
-def _distance(only_a: int, only_b: int, n: int, delta: float) -> float:
+def _distance(only_a: float, only_b: float, n: float, delta: float) -> float:
     """The score statistic: how many standard errors the data lie above the difference `delta`."""
     b = (2 * n - only_a + only_b) * delta - only_a - only_b
     c = -only_b * delta * (1 - delta)

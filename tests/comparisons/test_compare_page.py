@@ -127,6 +127,31 @@ def test_unseen_scores_and_their_switch(client: TestClient, runs: list[int]):
     assert accuracy["value"] == pytest.approx(numbers(lambda n: n > 2 and n % 2 != 0) / (ITEMS - 3))
 
 
+def test_unseen_holds_for_the_pair_the_items_and_the_csv(client: TestClient, runs: list[int]):
+    one, two = (lambda n: n % 2 != 0), (lambda n: n % 3 != 0)
+    found = ask(client, runs, subset="unseen")
+    assert (found["shared_items"], found["matching"]) == (ITEMS - 3, ITEMS - 3)
+    assert min(item["line"] for item in found["items"]) == 8
+    counts = {
+        "both": numbers(lambda n: n > 2 and one(n) and two(n)),
+        "only_a": numbers(lambda n: n > 2 and one(n) and not two(n)),
+        "only_b": numbers(lambda n: n > 2 and two(n) and not one(n)),
+        "neither": numbers(lambda n: n > 2 and not one(n) and not two(n)),
+    }
+    assert {name: found["pair"][name] for name in counts} == counts
+    assert {line["items"] for line in found["against"]["lines"]} == {ITEMS - 3}
+    for name, count in counts.items():
+        assert ask(client, runs, subset="unseen", show=name)["matching"] == count
+    assert ask(client, runs, subset="unseen", leaked="yes")["matching"] == 0
+    query = f"runs={','.join(map(str, runs))}&subset=unseen"
+    page = client.get(f"/compare?{query}").text
+    assert f"/compare.csv?{query.replace('&', '&amp;')}" in page
+    for path in ("/compare.csv", f"{API}/comparisons.csv"):
+        lines = client.get(f"{path}?{query}").text.splitlines()
+        assert len(lines) == ITEMS - 3 + 1
+    assert client.get(f"/compare.csv?{query}s").status_code == 422
+
+
 def test_baselines_stay_until_taken_out(client: TestClient, session: Session, runs: list[int]):
     # The imported run stands in for a baseline that has run.
     run = session.get_one(Run, runs[2])

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from sqlmodel import Session, col
 
 from app.comparisons import pair_tests as pairs
-from app.comparisons.paired import paired_tests, with_holm
+from app.comparisons.paired import paired_tests
 from app.evaluations.leaderboard import leaderboard
 from app.lab.actor import Actor, first_actor
 from app.metrics import for_task
@@ -84,6 +84,7 @@ def test_a_model_is_compared_by_the_mean_over_its_seeds() -> None:
             assert test.value_a == pytest.approx(np.mean([metric.compute(one).value for one in seeds_a]))
             assert test.value_b == pytest.approx(np.mean([metric.compute(one).value for one in seeds_b]))
             assert test.p < 0.01
+            assert ("Exact permutation" in test.method) == (test.metric == "accuracy")
             assert "2 of A, 3 of B" in test.method
             assert (test.seeds_a["seeds"], test.seeds_b["seeds"]) == (2, 3)
             assert test.seeds_b["low"] < test.value_b < test.seeds_b["high"]
@@ -107,15 +108,6 @@ def test_a_model_against_itself_is_no_difference() -> None:
     for test in paired_tests([a], [a], 200):
         assert test.difference == 0
         assert test.p == 1
-
-
-def test_pairs_that_are_claimed_together_are_corrected() -> None:
-    a = classification(120)
-    tests = [paired_tests([a], [worse(a, seed)], 200)[0] for seed in (1, 2, 3)]
-    corrected = with_holm(tests)
-    assert [test.p for test in corrected] == [test.p for test in tests]
-    assert all(test.p_holm >= test.p for test in corrected)
-    assert min(test.p_holm for test in corrected) == pytest.approx(min(1, 3 * min(test.p for test in tests)))
 
 
 def test_a_judges_later_marks_make_another_key(client: TestClient, runs: list[int], session: Session) -> None:

@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from app.cells import unguarded
 from app.exports.markdown import escape, markdown_table
-from app.exports.methods import joined
+from app.format import joined
 from app.exports.score_table import p_written
 from app.exports.state import read_state
 from app.lab.actor import Actor
