@@ -1,0 +1,36 @@
+"""`python -m tests.emulator [--port N] [--speed X]`: all emulated services as a process of their own."""
+
+import argparse
+
+from tests.emulator._server import bind, services
+from tests.emulator._world import World
+
+
+def main() -> None:
+    """Serves until it is killed; the first line says where."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--speed", type=float, default=60.0)
+    asked = parser.parse_args()
+    world = World(speed=asked.speed)
+    server = bind(world, asked.port)
+    print(world.base, flush=True)
+    for name, value in environment(world).items():
+        print(f"{name}={value}", flush=True)
+    server.serve_forever()
+
+
+def environment(world: World) -> dict[str, str]:
+    """The settings that point Tunebook at every emulated service."""
+    found = {"TUNEBOOK_ALLOW_PRIVATE_BASE_URLS": "1"}
+    for service in services().values():
+        name = f"TUNEBOOK_{service.name.upper()}"
+        found |= {
+            f"{name}_BASE_URL": world.url(service.name, service.base_path),
+            f"{name}_API_KEY": "sk-test",
+        }
+    return found
+
+
+if __name__ == "__main__":
+    main()
