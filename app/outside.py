@@ -15,6 +15,7 @@ from app.errors import Invalid
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+MOST_CONNECTIONS = 128
 ALLOW = "TUNEBOOK_ALLOW_PRIVATE_BASE_URLS=1"
 
 
@@ -22,7 +23,7 @@ class Refused(httpx.TransportError):
     """The address is none that Tunebook connects to; the message says why."""
 
 
-def clean_base_url(text: str) -> str:
+def clean_base_url(text: str, allow_private: bool = False) -> str:
     """A base URL without its last slash. Raises Invalid for anything but http(s)://host[:port][/path], and for
     an address of numbers that may not be reached."""
     text = text.strip().rstrip("/")
@@ -46,7 +47,7 @@ def clean_base_url(text: str) -> str:
     ):
         raise _invalid("it is scheme, host, port and path only")
     try:
-        check_address(ipaddress.ip_address(parts.hostname))
+        check_address(ipaddress.ip_address(parts.hostname), allow_private)
     except Refused as refused:
         raise _invalid(str(refused)) from None
     except ValueError:
@@ -62,8 +63,9 @@ def _invalid(why: str) -> Invalid:
     )
 
 
-def check_address(address: Address) -> None:
-    """Raises Refused for an address that is not public; loopback and private ones may be allowed by the setting."""
+def check_address(address: Address, allow_private: bool = False) -> None:
+    """Raises Refused for an address that is not public; loopback and private ones may be allowed, by the setting or
+    by the caller."""
     for each in _inside(address) or [address]:
         if each.is_global and not each.is_multicast:
             continue
@@ -71,7 +73,7 @@ def check_address(address: Address) -> None:
         never = each.is_link_local or each.is_multicast or each.is_unspecified or each.is_reserved
         if never and not each.is_loopback:
             raise Refused(f"{address} is not an address that a model can answer at")
-        if not (private and settings().allow_private_base_urls):
+        if not (private and (allow_private or settings().allow_private_base_urls)):
             raise Refused(f"{address} is not a public address (start Tunebook with {ALLOW} to allow it)")
 
 
@@ -87,15 +89,18 @@ def _inside(address: Address) -> list[Address]:
 
 
 class GuardedTransport(httpx.BaseTransport):
-    """Connects to a resolved and checked address, while name and certificate stay those of the URL."""
+    """Connects to a resolved and checked address, while name and certificate stay those of the URL.
+    `private_host` may lie at a private address, no other host may."""
 
-    def __init__(self) -> None:
-        self.inner = httpx.HTTPTransport(retries=0)
+    def __init__(self, private_host: str = "") -> None:
+        self.private_host = private_host
+        limits = httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS)
+        self.inner = httpx.HTTPTransport(retries=0, limits=limits)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Raises Refused, or httpx.ConnectError when the name is not known."""
         host, port = request.url.host, request.url.port or (443 if request.url.scheme == "https" else 80)
-        address = resolve(host, port)
+        address = resolve(host, port, host == self.private_host)
         extensions = {**request.extensions, "sni_hostname": host}
         sent = httpx.Request(
             request.method,
@@ -111,7 +116,7 @@ class GuardedTransport(httpx.BaseTransport):
         self.inner.close()
 
 
-def resolve(host: str, port: int) -> str:
+def resolve(host: str, port: int, allow_private: bool = False) -> str:
     """One address of the host. Every address that its name has must be allowed."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -119,13 +124,14 @@ def resolve(host: str, port: int) -> str:
         raise httpx.ConnectError(f"the name {host} is not known") from error
     addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
     for address in addresses:
-        check_address(ipaddress.ip_address(address))
+        check_address(ipaddress.ip_address(address), allow_private)
     return addresses[0]
 
 
-def outside_client(timeout_seconds: float) -> httpx.Client:
-    """A client for such addresses; shared by threads, closed by the caller."""
+def outside_client(timeout_seconds: float, private_host: str = "") -> httpx.Client:
+    """A client for such addresses; shared by threads, closed by the caller. `private_host`: the one host that may
+    lie at a private address although the setting allows none."""
     timeout = httpx.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds))
     return httpx.Client(
-        transport=GuardedTransport(), timeout=timeout, follow_redirects=False, trust_env=False
+        transport=GuardedTransport(private_host), timeout=timeout, follow_redirects=False, trust_env=False
     )

@@ -2,6 +2,7 @@
 
 from app import db, queue
 from app.config import settings
+from app.settings import access
 
 
 def forget_settings(close: bool = False) -> None:
@@ -12,3 +13,4 @@ def forget_settings(close: bool = False) -> None:
     db.dispose()
     settings.cache_clear()
     queue.producer.cache_clear()
+    access._written.cache_clear()
