@@ -33,6 +33,18 @@ class Price:
     minimum: float = 0.0  # dollars for one training at least
     monthly: float = 0.0  # dollars a month for keeping the model
     hourly: float = 0.0  # dollars an hour while deployed
+    # Asking a tuned model, where that costs another price than its base.
+    tuned_input: float | None = None
+    tuned_output: float | None = None
+
+    def asked(self, tuned: bool) -> tuple[float | None, float | None]:
+        """(input, output) of the base model, or of a model tuned on it."""
+        if not tuned:
+            return self.input, self.output
+        return (
+            self.input if self.tuned_input is None else self.tuned_input,
+            self.output if self.tuned_output is None else self.tuned_output,
+        )
 
 
 @dataclass(frozen=True)
