@@ -19,12 +19,14 @@ class CredentialState(StrEnum):
 
 class Credential(Owned, Leased, table=True):
     """One key for one provider, of the whole lab or of one member (`member_id`). It is sent to `host` alone: a base
-    URL elsewhere asks for the key again."""
+    URL elsewhere asks for the key again. `from_environment`: the key itself stands in the environment, the row only
+    holds what checks of it found."""
 
     id: int | None = Field(default=None, primary_key=True)
     provider: str = Field(max_length=40, index=True)
     member_id: int | None = Field(default=None, foreign_key="member.id", index=True)
     sealed_key: str = Field(default="", max_length=4000)
+    from_environment: bool = False
     # What the service needs beside the key, by the names of the provider's fields.
     fields: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     # scheme://host:port that the key was entered for.
@@ -48,7 +50,7 @@ class ProviderSetting(SQLModel, table=True):
 
 
 class StoredOffer(SQLModel, table=True):
-    """One model of a service as its list said with one key; replaced as a whole at each look."""
+    """One model of a service as its list said with one key; brought up to date at each look."""
 
     __table_args__ = (UniqueConstraint("credential_id", "model"),)
 
@@ -59,3 +61,9 @@ class StoredOffer(SQLModel, table=True):
     # The fields of app.providers._shapes.Offer.
     facts: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     looked_at: datetime = Field(sa_type=UtcTime)  # type: ignore[call-overload]
+    # False: a person typed its name, no list has it.
+    listed: bool = True
+    # When more was asked about this model, when that was answered, and why it was not.
+    asked_at: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
+    answered_at: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
+    note: str = Field(default="", max_length=1000)
