@@ -83,11 +83,13 @@ class Unavailable(TunebookError):
 
 
 class ProviderError(TunebookError):
-    """A hosted service did not do what it was asked. `wait`: seconds it wants to be left alone."""
+    """A hosted service did not do what it was asked. `wait`: seconds it wants to be left alone; `answer`: the bytes
+    that it answered, where there were any."""
 
     status = 502
     title = "The service did not do it"
     retryable = False
+    answer = b""
 
     def __init__(
         self, message: str, hint: str = "", wait: float | None = None, code: int | None = None

@@ -133,6 +133,9 @@ class Api:
                     return answer.headers["location"]
                 if answer.status_code == 416 and at:
                     return at
+                if answer.status_code in (401, 403) and self.own_headers(self.url(url)) is not self.headers:
+                    # Presigned addresses run out; the key was not asked for.
+                    raise self.unclear("gave a download address that has run out")
                 if answer.status_code >= 400:
                     body = self._read(answer, time.monotonic() + 30)
                     raise self.failure(
@@ -172,7 +175,9 @@ class Api:
         wait = retry_after(answer.headers)
         kind = _kind(status, said.lower() + _code(answer.content), wait)
         hint = HINTS.get(kind, "")
-        return kind(sentence, hint, wait, status)
+        error = kind(sentence, hint, wait, status)
+        error.answer = answer.content
+        return error
 
     def safe(self, text: str) -> str:
         """One line of at most 500 characters, without the key: some services repeat it."""
