@@ -34,6 +34,17 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(2 * 1024**3, ge=1024, description="largest upload, in bytes")
     run_deadline_hours: float = Field(24, gt=0, description="a run's process is ended after this time")
     look_seconds: float = Field(1.0, gt=0, description="time between two looks of the sweep at what is due")
+    look_times: Annotated[list[float], NoDecode] = Field(
+        [0, 10, 30, 120, 600],
+        description="seconds after a lost answer at which a hosted job is looked for, comma separated; "
+        "after the last a person decides",
+    )
+    remote_poll_seconds: float = Field(
+        15.0, gt=0, description="time between two questions to a hosted service about a running job"
+    )
+    orphan_minutes: float = Field(
+        15.0, gt=0, description="time between two looks for jobs at hosted services that belong to no run"
+    )
     allow_private_base_urls: bool = Field(
         False,
         description="lets endpoints lie at private and loopback addresses, such as a local model server",
@@ -55,6 +66,11 @@ class Settings(BaseSettings):
         return (
             [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("look_times", mode="before")
+    @classmethod
+    def _split_numbers(cls, value: object) -> object:
+        return sorted(float(part) for part in value.split(",")) if isinstance(value, str) else value
 
     @field_validator("model_dirs", mode="before")
     @classmethod

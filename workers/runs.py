@@ -1,14 +1,19 @@
-"""The task that advances a run by as many steps as can be taken without waiting."""
+"""The task that advances a run by as many steps as can be taken without waiting; which steps depends on its place."""
+
+from collections.abc import Callable, Mapping
 
 from app.clock import now
 from app.evaluations.finish import finish_run
 from app.queue import ADVANCE_RUN
-from app.runs import steps
-from app.tables import ACTIVE, Run, RunState
+from app.runs import hosted_cancel, hosted_end, hosted_look, hosted_poll, hosted_prepare, hosted_submit, steps
+from app.runs.hosted import Place, Save, place_of
+from app.runs.paused import paused
+from app.tables import LOOKED_AT, Run, RunState
 from workers.celery_app import celery
 from workers.task import Lease, guarded, lease
 
-STEPS = {
+Step = Callable[[Run, Save], None]
+LOCAL: Mapping[RunState, Step] = {
     RunState.QUEUED: steps.queued,
     RunState.PREPARING: steps.preparing,
     RunState.SUBMITTING: steps.submitting,
@@ -16,12 +21,28 @@ STEPS = {
     RunState.PREDICTING: steps.training,
     RunState.SCORING: finish_run,
 }
+HOSTED: Mapping[RunState, Step] = {
+    RunState.QUEUED: hosted_prepare.queued,
+    RunState.PREPARING: hosted_prepare.preparing,
+    RunState.SUBMITTING: hosted_submit.submitting,
+    RunState.UNKNOWN: hosted_look.unknown,
+    RunState.TRAINING: hosted_poll.training,
+    RunState.SCORING: finish_run,
+    RunState.PAUSED: paused,
+}
+PROMPT: Mapping[RunState, Step] = {
+    RunState.SCORING: finish_run,
+    RunState.PAUSED: paused,
+}
+STEPS = {Place.LOCAL: LOCAL, Place.HOSTED: HOSTED, Place.PROMPT: PROMPT}
+CANCEL = {Place.LOCAL: steps.cancel, Place.HOSTED: hosted_cancel.cancel, Place.PROMPT: hosted_cancel.cancel}
+FAIL = {Place.LOCAL: steps.fail, Place.HOSTED: hosted_end.fail, Place.PROMPT: hosted_end.fail}
 
 
 @celery.task(name=ADVANCE_RUN)
 def advance(run_id: int) -> None:
     """Safe to run twice at once: the second finds the lease taken and does nothing."""
-    with lease(Run, run_id, ACTIVE) as held:
+    with lease(Run, run_id, LOOKED_AT) as held:
         while held is not None and _step(held):
             pass
 
@@ -29,16 +50,16 @@ def advance(run_id: int) -> None:
 def _step(held: Lease) -> bool:
     """One step; says whether another can follow at once."""
     run = held.read()
-    if run.state not in STEPS and not run.cancel_asked:
+    place, before = place_of(run.model), RunState(run.state)
+    # A paused run first gets its key back, also when it is to be cancelled.
+    cancels = run.cancel_asked and before != RunState.PAUSED
+    step = CANCEL[place] if cancels else STEPS[place].get(before)
+    if step is None:
         return False
-    before = run.state
-
-    step = steps.cancel if run.cancel_asked else STEPS[RunState(run.state)]
+    fail = FAIL[place]
     guarded(
-        lambda: step(run, held.write),
-        lambda message, hint: steps.fail(run, held.write, message, hint),
-        run.state,
+        lambda: step(run, held.write), lambda message, hint: fail(run, held.write, message, hint), run.state
     )
     after = held.read()
     waits = after.due_at is not None and after.due_at > now()
-    return after.state != before and after.state in STEPS and not waits
+    return after.state != before and after.state in STEPS[place] and not waits

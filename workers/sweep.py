@@ -10,6 +10,7 @@ from app.db import session_scope
 from app.queue import (
     ADVANCE_JUDGING,
     ADVANCE_RUN,
+    CHECK_CREDENTIAL,
     CHECK_DATASET,
     CHECK_ENDPOINT,
     MAKE_EXPORT,
@@ -17,8 +18,11 @@ from app.queue import (
     TEST_PAIR,
     send,
 )
+from app.settings.environment_keys import note_environment
 from app.tables import (
-    ACTIVE,
+    LOOKED_AT,
+    Credential,
+    CredentialState,
     Dataset,
     DatasetState,
     Endpoint,
@@ -38,9 +42,15 @@ from workers.task import owner_is_dead
 REPEAT_SECONDS = 5
 WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
     (Dataset, (DatasetState.QUEUED, DatasetState.CHECKING), CHECK_DATASET),
-    (Run, ACTIVE, ADVANCE_RUN),
+    (Run, LOOKED_AT, ADVANCE_RUN),
     (Export, (ExportState.QUEUED, ExportState.WORKING), MAKE_EXPORT),
     (Endpoint, (EndpointState.CHECKING,), CHECK_ENDPOINT),
+    # Keys that work are checked now and then too: the list of models is read again.
+    (
+        Credential,
+        (CredentialState.CHECKING, CredentialState.READY, CredentialState.FAILED),
+        CHECK_CREDENTIAL,
+    ),
     (Judging, (JudgingState.QUEUED, JudgingState.WORKING), ADVANCE_JUDGING),
     (PairTest, (PairTestState.QUEUED,), TEST_PAIR),
 )
@@ -49,6 +59,7 @@ WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
 @celery.task(name=SWEEP)
 def look() -> None:
     """Frees leases of dead owners, then sends a message for each row that is due."""
+    note_environment()
     for table, states, task in WATCHED:
         with session_scope(write=False) as session:
             dead = [owner for owner in _owners(session, table, states) if owner_is_dead(owner)]

@@ -17,7 +17,7 @@ from app.storage import remove
 ROOT = Path(__file__).resolve().parent.parent.parent
 CODE = {"training": ROOT / "workers" / "training", "baselines": ROOT / "app" / "baselines"}
 # What the process leaves in out/ that a reader does not need.
-PRIVATE = ("checkpoints", "lock", "process.json", "console.txt")
+PRIVATE = ("checkpoints", "lock", "process.json", "console.txt", "weights.part", "records.part")
 HERE = "here.json"
 
 

@@ -20,8 +20,8 @@ MOVES: dict[RunState, tuple[RunState, ...]] = {
     S.SCORING: (S.DONE, S.CANCELLED, S.FAILED),
     # Back to submitting: a person, or a service that makes it safe, lets the create be sent once more.
     S.UNKNOWN: (S.TRAINING, S.SUBMITTING, S.CANCELLED, S.FAILED, S.PAUSED),
-    # It passes all steps again, and each skips what is done.
-    S.PAUSED: (S.QUEUED, S.CANCELLED, S.FAILED),
+    # It goes on where it stood: see app/runs/paused.py.
+    S.PAUSED: (S.QUEUED, S.UNKNOWN, S.TRAINING, S.PREDICTING, S.CANCELLED, S.FAILED),
     S.DONE: (),
     # A retry is the same run from the start of its life.
     S.FAILED: (S.QUEUED,),

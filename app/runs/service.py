@@ -1,4 +1,6 @@
-"""Changes to a run that a person asks for. The work itself is in steps.py."""
+"""Changes to a run that a person asks for. The work itself is in steps.py and the hosted steps."""
+
+from typing import Any
 
 from sqlalchemy import delete
 from sqlmodel import Session, col
@@ -6,6 +8,8 @@ from sqlmodel import Session, col
 from app.errors import Conflict
 from app.lab.actor import Actor, find
 from app.queue import ADVANCE_RUN, enqueue
+from app.runs.hosted import Place, place_of
+from app.runs.hosted_decide import cancel_paused, prepare_retry
 from app.runs.lifecycle import move
 from app.storage import remove, run_folder
 from app.tables import FINAL, Run, RunMetric, RunState
@@ -17,8 +21,11 @@ def cancel_run(session: Session, actor: Actor, run_id: int) -> Run:
     if run.state in FINAL:
         raise Conflict(f"Run {run_id} is {run.state} already.", "There is nothing to cancel.")
     if run.state == RunState.PAUSED:
-        # Nothing runs and nobody looks at it.
-        move(session, run, RunState.CANCELLED, cancel_asked=True)
+        if cancel_paused(session, run):
+            enqueue(session, ADVANCE_RUN, run_id)
+        else:
+            # Nothing runs.
+            move(session, run, RunState.CANCELLED, cancel_asked=True)
         return run
     run.cancel_asked = True
     run.due_at = None
@@ -29,7 +36,8 @@ def cancel_run(session: Session, actor: Actor, run_id: int) -> Run:
 
 
 def retry_run(session: Session, actor: Actor, run_id: int) -> Run:
-    """Starts a failed or cancelled run again from the beginning, with the same settings."""
+    """Starts a failed or cancelled run again from the beginning, with the same settings. A training that a service
+    has finished is kept: only what comes after it is done again."""
     run: Run = find(session, actor, Run, run_id)
     if run.state not in (RunState.FAILED, RunState.CANCELLED):
         raise Conflict(
@@ -38,7 +46,8 @@ def retry_run(session: Session, actor: Actor, run_id: int) -> Run:
         )
     if run.model.startswith("imported/"):
         raise Conflict("Imported predictions cannot be retried.", "Import the file again.")
-    ledger = {name: {**row, "resolved": None} for name, row in run.ledger.items()}
+    trained = place_of(run.model) == Place.HOSTED and prepare_retry(session, run)
+    ledger = run.ledger if trained else _forget_resolved(run.ledger)
     moved = move(
         session,
         run,
@@ -56,10 +65,20 @@ def retry_run(session: Session, actor: Actor, run_id: int) -> Run:
     )
     if not moved:
         raise Conflict(f"Run {run_id} has moved on.", "Look at its page again.")
-    remove(run_folder(run_id))
-    _forget_curves(session, run_id)
+    if not trained:
+        remove(run_folder(run_id))
+        _forget_curves(session, run_id)
     enqueue(session, ADVANCE_RUN, run_id)
     return run
+
+
+def _forget_resolved(ledger: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The ledger as it was opened: without what a service or a trainer added."""
+    kept = {name: row for name, row in ledger.items() if row["asked"] is not None or row["sent"] is not None}
+    return {
+        name: {key: value for key, value in row.items() if key != "undisclosed_by"} | {"resolved": None}
+        for name, row in kept.items()
+    }
 
 
 def _forget_curves(session: Session, run_id: int) -> None:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, insert, update
+from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
 from app.clock import in_seconds, now
@@ -18,11 +18,13 @@ from app.config import settings
 from app.db import session_scope
 from app.queue import ADVANCE_RUN, enqueue
 from app.runs import outputs
+from app.runs.curves import store_points
+from app.runs.hosted import is_local
 from app.runs.ledger import resolve
 from app.runs.lifecycle import move
 from app.runs.prepare import prepare_bundle
 from app.storage import run_folder
-from app.tables import Run, RunMetric, RunState, Slot
+from app.tables import Run, RunState, Slot
 
 Save = Callable[[], AbstractContextManager[Session]]
 # A process that is killed this often in a row without getting any further is given up.
@@ -38,7 +40,9 @@ def queued(run: Run, save: Save) -> None:
             move(session, run, RunState.PREPARING, started_at=run.started_at or now())
             return
         before = session.exec(
-            select(func.count()).select_from(Run).where(Run.state == RunState.QUEUED, col(Run.id) < run.id)
+            select(func.count())
+            .select_from(Run)
+            .where(Run.state == RunState.QUEUED, col(Run.id) < run.id, is_local())
         ).one()
         note = f"waits for this machine, {before} before it" if before else "next on this machine"
         _update(session, run, progress_note=note, due_at=in_seconds(wait_seconds(before)))
@@ -175,28 +179,11 @@ def _store_curves(run: Run, save: Save, folder: Path, to_the_end: bool) -> None:
         if after == offset:
             return
         with save() as session:
-            _store_points(session, run, points)
+            store_points(session, run, points)
             _update(session, run, metrics_read=after)
         offset = after
         if not to_the_end:
             return
-
-
-def _store_points(session: Session, run: Run, points: list[tuple[str, int, float]]) -> None:
-    """A resumed process passes steps again: its points replace the older ones."""
-    newest = {(name, step): value for name, step, value in points}
-    for name in {name for name, _ in newest}:
-        steps = [step for own, step in newest if own == name]
-        session.execute(
-            delete(RunMetric).where(
-                col(RunMetric.run_id) == run.id,
-                col(RunMetric.name) == name,
-                col(RunMetric.step).between(min(steps), max(steps)),
-            )
-        )
-    rows = [{"run_id": run.id, "name": name, "step": step, "value": v} for (name, step), v in newest.items()]
-    if rows:
-        session.execute(insert(RunMetric), rows)
 
 
 def _update(session: Session, run: Run, **values: Any) -> None:
@@ -208,7 +195,7 @@ def _take_slot(session: Session, run: Run) -> bool:
         return True
     free = session.exec(select(Slot.id).where(col(Slot.run_id).is_(None)).order_by(Slot.id).limit(1)).first()  # type: ignore[arg-type]
     first = session.exec(
-        select(Run.id).where(Run.state == RunState.QUEUED).order_by(Run.id).limit(1)  # type: ignore[arg-type]
+        select(Run.id).where(Run.state == RunState.QUEUED, is_local()).order_by(Run.id).limit(1)  # type: ignore[arg-type]
     ).first()
     if free is None or first != run.id:
         return False
@@ -224,7 +211,10 @@ def free_slot(session: Session, run: Run) -> None:
     if freed.rowcount == 0:  # type: ignore[attr-defined]
         return
     following = session.exec(
-        select(Run.id).where(Run.state == RunState.QUEUED, Run.id != run.id).order_by(Run.id).limit(1)  # type: ignore[arg-type]
+        select(Run.id)
+        .where(Run.state == RunState.QUEUED, Run.id != run.id, is_local())
+        .order_by(Run.id)  # type: ignore[arg-type]
+        .limit(1)
     ).first()
     if following is not None:
         session.execute(update(Run).where(col(Run.id) == following).values(due_at=None))

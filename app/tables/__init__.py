@@ -24,7 +24,7 @@ from app.tables.remote import (
     ReplyState,
     Sent,
 )
-from app.tables.run import ACTIVE, FINAL, Run, RunState
+from app.tables.run import ACTIVE, FINAL, LOOKED_AT, Run, RunState
 from app.tables.run_metric import RunMetric
 from app.tables.scoring import Reading, Score, Scoring
 from app.tables.slot import Slot
@@ -34,6 +34,7 @@ from app.tables.token import Token, TokenKind
 __all__ = [
     "ACTIVE",
     "FINAL",
+    "LOOKED_AT",
     "Budget",
     "Credential",
     "CredentialState",

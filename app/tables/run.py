@@ -28,6 +28,8 @@ class RunState(StrEnum):
 
 FINAL = (RunState.DONE, RunState.FAILED, RunState.CANCELLED)
 ACTIVE = tuple(state for state in RunState if state not in (*FINAL, RunState.PAUSED))
+# What workers look at: a paused run too, now and then.
+LOOKED_AT = (*ACTIVE, RunState.PAUSED)
 
 
 class Run(Owned, Leased, table=True):
