@@ -19,6 +19,8 @@ from app.log import log
 CHECK_DATASET = "datasets.check"
 ADVANCE_RUN = "runs.advance"
 CHECK_ENDPOINT = "endpoints.check"
+CHECK_CREDENTIAL = "settings.check_credential"
+LOOK_AT_MODEL = "settings.look_at_model"
 ADVANCE_JUDGING = "judgings.advance"
 MAKE_EXPORT = "exports.make"
 TEST_PAIR = "comparisons.test_pair"

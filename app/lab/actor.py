@@ -6,7 +6,7 @@ from typing import Any
 from sqlmodel import Session, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from app.errors import NotFound
+from app.errors import Forbidden, NotFound
 from app.tables import Member, Project
 
 
@@ -18,6 +18,12 @@ class Actor:
     project_id: int
     name: str
     role: str
+
+
+def require_admin(actor: Actor, what: str) -> None:
+    """Raises Forbidden unless the actor is an admin; `what` is what only an admin may do."""
+    if actor.role != "admin":
+        raise Forbidden(f"Only an admin may {what}.", "Ask an admin of your lab.")
 
 
 def first_actor(session: Session) -> Actor:

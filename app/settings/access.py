@@ -5,7 +5,7 @@ environment to the environment's base URL, or to the published one.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,7 +21,7 @@ from app.errors import KeyRefused
 from app.outside import outside_client
 from app.providers._base import Provider
 from app.providers._http import Access, Api
-from app.tables import Credential, ProviderSetting
+from app.tables import Credential, CredentialState, ProviderSetting
 from app.vault import unseal
 
 CALL_SECONDS = 60.0
@@ -45,26 +45,52 @@ class Place:
 def access_for(
     session: Session, provider: Provider, project_id: int, member_id: int
 ) -> tuple[Access, int | None, bool]:
-    """(access, the credential's id or None for the environment's, whether its host may be private).
+    """(access, the credential's id or None, whether its host may be private).
 
     The member's own key goes before the lab's, both before the environment's. Without a key that was entered for the
     present host the access has an empty key: see `missing`.
     """
-    place = place_of(session, provider)
-    row = credential_for(session, provider, place, project_id, member_id)
+    place = place_of(session.get(ProviderSetting, provider.name), provider)
+    mine = or_(col(Credential.member_id) == member_id, col(Credential.member_id).is_(None))
+    found = select(Credential).where(
+        Credential.project_id == project_id,
+        Credential.provider == provider.name,
+        Credential.host == place.host,
+        Credential.state != CredentialState.REMOVED,
+        mine,
+    )
+    row = choose(session.exec(found), provider, place)
+    return access_of(row, provider, place), row.id if row else None, place.allow_private
+
+
+def choose(rows: Iterable[Credential], provider: Provider, place: Place) -> Credential | None:
+    """The one that is used of the credentials that a member may use."""
+    usable = [
+        row
+        for row in rows
+        if row.host == place.host
+        and row.state != CredentialState.REMOVED
+        and (not row.from_environment or environment_key(provider))
+    ]
+    return min(
+        usable, key=lambda row: (row.from_environment, row.member_id is None, -(row.id or 0)), default=None
+    )
+
+
+def access_of(row: Credential | None, provider: Provider, place: Place) -> Access:
+    """What is sent with one credential, or with none but the environment's."""
     fields = environment_fields(provider)
-    if row is not None:
+    if row is not None and row.host != place.host:
+        return Access(provider.label, place.base_url, "", fields)
+    if row is not None and not row.from_environment:
         fields |= {name: str(value) for name, value in row.fields.items() if value}
-        key = unseal(row.sealed_key)
-    else:
-        key = environment_key(provider) if place.host == environment_host(provider) else ""
-    access = Access(provider.label, place.base_url, key, fields)
-    return access, row.id if row else None, place.allow_private
+        return Access(provider.label, place.base_url, unseal(row.sealed_key), fields)
+    key = environment_key(provider) if place.host == environment_host(provider) else ""
+    return Access(provider.label, place.base_url, key, fields)
 
 
-def place_of(session: Session, provider: Provider) -> Place:
+def place_of(row: ProviderSetting | None, provider: Provider) -> Place:
     """The base URL in force: the settings page's, else the environment's, else the published one."""
-    row = session.get(ProviderSetting, provider.name)
     allow_private = row.allow_private if row else False
     if row and row.base_url:
         return Place(row.base_url, "settings", allow_private)
@@ -74,23 +100,9 @@ def place_of(session: Session, provider: Provider) -> Place:
     return Place(provider.base_url, "published", allow_private)
 
 
-def credential_for(
-    session: Session, provider: Provider, place: Place, project_id: int, member_id: int
-) -> Credential | None:
-    """The stored key that would be used: entered for this host, the member's own before the lab's."""
-    mine = or_(col(Credential.member_id) == member_id, col(Credential.member_id).is_(None))
-    return session.exec(
-        select(Credential)
-        .where(
-            Credential.project_id == project_id,
-            Credential.provider == provider.name,
-            Credential.host == place.host,
-            col(Credential.removed_at).is_(None),
-            mine,
-        )
-        .order_by(col(Credential.member_id).is_(None), col(Credential.id).desc())
-        .limit(1)
-    ).first()
+def is_enabled(row: ProviderSetting | None, provider: Provider) -> bool:
+    """Whether runs may be launched there; services that nobody has verified are off until an admin says so."""
+    return row.enabled if row else not provider.unverified
 
 
 def missing(provider: Provider, access: Access) -> str:

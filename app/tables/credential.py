@@ -10,11 +10,13 @@ from app.tables._base import Json, Leased, Owned, UtcTime
 
 
 class CredentialState(StrEnum):
-    """`checking -> ready` or `failed`; a key that a service refuses later becomes `failed` too."""
+    """`checking -> ready` or `failed`; a key that a service refuses later becomes `failed` too. `removed`: the row stays
+    for the runs that name it, without its key."""
 
     CHECKING = "checking"
     READY = "ready"
     FAILED = "failed"
+    REMOVED = "removed"
 
 
 class Credential(Owned, Leased, table=True):
