@@ -25,6 +25,7 @@ celery = Celery(
         "workers.exports",
         "workers.comparisons",
         "workers.endpoints",
+        "workers.settings",
         "workers.judgings",
     ],
 )
