@@ -21,7 +21,6 @@ from app.outside import Refused as AddressRefused
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 CALL_SECONDS = 60.0
-PIECE = 1024 * 1024
 MOST_REDIRECTS = 5
 # How services say that the account has no money left, in whatever status.
 NO_MONEY = ("insufficient_quota", "insufficient_balance", "billing", "credit", "payment required")
@@ -156,7 +155,7 @@ class Api:
 
     def _read(self, answer: httpx.Response, deadline: float) -> bytes:
         body = bytearray()
-        for piece in answer.iter_bytes(PIECE):
+        for piece in answer.iter_bytes():  # as it comes, so that a trickle meets the deadline
             body += piece
             if len(body) > LARGEST_ANSWER:
                 raise self.unclear(f"answered with more than {LARGEST_ANSWER // 2**20} MB")
@@ -266,7 +265,7 @@ def _plain(headers: httpx.Headers) -> dict[str, str]:
 def _write(answer: httpx.Response, path: Path, at: int, deadline: float, most: int) -> int:
     with path.open("r+b" if at else "wb") as file:
         file.seek(at)
-        for piece in answer.iter_bytes(PIECE):
+        for piece in answer.iter_bytes():
             file.write(piece)
             if file.tell() > most or time.monotonic() > deadline:
                 raise httpx.ReadTimeout("larger or slower than allowed")

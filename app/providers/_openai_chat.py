@@ -45,7 +45,7 @@ def ask_chat(api: Api, body: Mapping[str, Any], path: str = "chat/completions") 
     return reply_of(api, raw, milliseconds, pace_of(answer.headers))
 
 
-def reply_of(api: Api, raw: Any, latency_ms: float | None = None, pace: Pace = Pace()) -> Reply:  # noqa: B008
+def reply_of(api: Api, raw: Any, latency_ms: float | None = None, pace: Pace = Pace()) -> Reply:
     """A chat.completion as a Reply. Raises errors.Unclear where it holds no choice."""
     choice = next(iter(rows(raw, "choices")), None)
     if choice is None:
