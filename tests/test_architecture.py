@@ -15,7 +15,7 @@ ENTRIES = ("__main__", "main", "up", "serve", "client", "doctor")
 # fmt: off
 FOUNDATION = {
     "assets", "cells", "clock", "config", "db", "errors", "file_queue", "format", "hub",
-    "hyperparameters", "log", "migrate", "outside", "queue", "registry", "render", "shapes", "statistics",
+    "hyperparameters", "log", "migrate", "outside", "patterns", "queue", "registry", "render", "shapes", "statistics",
     "storage", "supervisor", "tether", "vault", "version", "yaml_text",
 }
 # fmt: on

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from app.catalog.facts import hyperparameters
-from app.catalog.models import Model, all_models, find_model
+from app.catalog.models import Model, all_models, open_model
 from app.web.session import Acting
 
 router = APIRouter()
@@ -20,8 +20,8 @@ def list_models(actor: Acting) -> dict[str, Any]:
 
 @router.get("/models/{model_id:path}")
 def get_model(model_id: str, actor: Acting) -> dict[str, Any]:
-    """One model with its hyperparameters."""
-    model = find_model(model_id)
+    """One model with its hyperparameters; 404 for a name that is no model's."""
+    model = open_model(model_id)
     return {**_json(model), "hyperparameters": [asdict(field) for field in hyperparameters(model)]}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from app import baselines
 from app.config import settings
-from app.errors import Invalid
+from app.errors import Invalid, NotFound
 from app.lab.machine import pytorch_version
 from app.registry import load_kinds
 
@@ -66,6 +66,14 @@ def find_model(model_id: str) -> Model:
         "See /models for the names; a Hugging Face model is written hf/<name or folder>.",
         {"model": f"unknown model {model_id!r}"},
     )
+
+
+def open_model(model_id: str) -> Model:
+    """As find_model, for a model's own address: raises NotFound for a name that is no model's."""
+    try:
+        return find_model(model_id)
+    except Invalid as error:
+        raise NotFound(error.message, error.hint) from error
 
 
 def _baselines() -> list[Model]:

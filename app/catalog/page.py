@@ -8,8 +8,7 @@ from typing import Any
 from sqlmodel import Session, col
 
 from app.catalog.facts import hyperparameters, presets
-from app.catalog.models import GROUPS, Model, all_models, find_model
-from app.errors import Invalid, NotFound
+from app.catalog.models import GROUPS, Model, all_models, open_model
 from app.format import DASH
 from app.hyperparameters import Hyperparameter
 from app.lab.actor import Actor, owned
@@ -99,10 +98,7 @@ def _cell(model: Model, attribute: str) -> str:
 
 def model_view(session: Session, actor: Actor, model_id: str) -> ModelView:
     """One model. Raises NotFound for a name that is no model's."""
-    try:
-        model = find_model(model_id)
-    except Invalid as error:
-        raise NotFound(error.message, error.hint) from error
+    model = open_model(model_id)
     ready = owned(actor, Dataset).where(Dataset.state == DatasetState.READY)
     newest = session.exec(ready.order_by(col(Dataset.id).desc()).limit(OFFERED_DATASETS))
     fields = hyperparameters(model)

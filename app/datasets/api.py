@@ -21,32 +21,15 @@ from app.datasets.queries import (
 from app.datasets.service import add_sample, correct_task, make_split, map_dataset, upload_dataset
 from app.errors import Invalid
 from app.web.session import Acting, Database
-from app.web.upload import Uploading
+from app.web.upload import Uploading, upload_body
 
 router = APIRouter()
-# The body is read by app/web/upload.py, so its fields are told here.
-UPLOAD_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "string", "format": "binary"},
-                        "name": {"type": "string"},
-                        "task": {"type": "string", "description": "left out: detected"},
-                        "mapping": {
-                            "type": "string",
-                            "description": 'JSON, for CSV and Parquet: {"prompt": column, "answer": column}',
-                        },
-                    },
-                }
-            }
-        },
-    }
-}
+UPLOAD_BODY = upload_body(
+    (),
+    name="",
+    task="left out: detected",
+    mapping='JSON, for CSV and Parquet: {"prompt": column, "answer": column}',
+)
 
 
 class TaskAsked(BaseModel):

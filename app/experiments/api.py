@@ -1,8 +1,8 @@
 """Experiments as JSON: plan, launch, look, import predictions."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Form, Response, UploadFile
+from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
@@ -19,9 +19,11 @@ from app.experiments.views import experiment_json, plan_json
 from app.lab.actor import Actor
 from app.tables import Split
 from app.web.session import Acting, Database
+from app.web.upload import Uploading, upload_body
 from app.web.yaml_body import YamlBody
 
 router = APIRouter(route_class=YamlBody)
+UPLOAD_BODY = upload_body(("model",), model="what the run is called: imported/<model>")
 
 
 class ModelAsked(BaseModel):
@@ -143,14 +145,14 @@ def post_unlock(experiment_id: int, session: Database, actor: Acting) -> dict[st
     return experiment_json(experiment_view(session, actor, experiment_id))
 
 
-@router.post("/experiments/{experiment_id}/predictions", status_code=201)
+@router.post("/experiments/{experiment_id}/predictions", status_code=201, openapi_extra=UPLOAD_BODY)
 def post_predictions(
     experiment_id: int,
-    file: UploadFile,
-    model: Annotated[str, Form(max_length=100)],
+    upload: Uploading,
     session: Database,
     actor: Acting,
 ) -> dict[str, Any]:
     """Imports predictions made elsewhere (CSV, JSON or JSONL) as `imported/<model>`."""
-    run, matched_by = import_predictions(session, actor, experiment_id, model, file.file)
+    with upload.path.open("rb") as file:
+        run, matched_by = import_predictions(session, actor, experiment_id, upload.text("model"), file)
     return {"id": run.id, "model": run.model, "state": run.state, "matched_by": matched_by}

@@ -1,8 +1,8 @@
 """Experiments: the list, the launch page with its plan, one experiment with its leaderboard."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlmodel import Session
 
@@ -20,6 +20,7 @@ from app.lab.actor import Actor
 from app.web.forms import Posted
 from app.web.pages import fragment, page, see
 from app.web.session import Acting, Database
+from app.web.upload import Uploading
 
 router = APIRouter()
 Subset = Literal["all", "unseen"]
@@ -113,14 +114,14 @@ def unlock(experiment_id: int, session: Database, actor: Acting) -> Response:
 def import_file(
     request: Request,
     experiment_id: int,
-    file: UploadFile,
-    model: Annotated[str, Form()],
+    upload: Uploading,
     session: Database,
     actor: Acting,
 ) -> Response:
     """Imports predictions made elsewhere; a file that cannot be used is explained on the same page."""
     try:
-        import_predictions(session, actor, experiment_id, model, file.file)
+        with upload.path.open("rb") as file:
+            import_predictions(session, actor, experiment_id, upload.text("model"), file)
     except TunebookError as error:
         if error.status not in (409, 422):
             raise

@@ -6,10 +6,10 @@ Routes declare `upload: Uploading`. No other body parameter may stand beside it:
 import hashlib
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import Depends, Request
 from python_multipart.exceptions import FormParserError
@@ -184,3 +184,18 @@ def remove_left_behind(folder: Path) -> None:
 
 
 Uploading = Annotated[Upload, Depends(receive)]
+
+
+def upload_body(required: Sequence[str], **fields: str) -> dict[str, Any]:
+    """`openapi_extra` of a route that declares `upload: Uploading`: its body is read here, so its fields beside `file`
+    are told by name with a few words each."""
+    described = {
+        name: {"type": "string", "description": words} if words else {"type": "string"}
+        for name, words in fields.items()
+    }
+    schema = {
+        "type": "object",
+        "required": ["file", *required],
+        "properties": {"file": {"type": "string", "format": "binary"}, **described},
+    }
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}

@@ -41,7 +41,8 @@ def test_hub_name_is_looked_up(client: TestClient) -> None:
 
 @pytest.mark.parametrize("name", ["nothing", "baseline/none", "hf/", "hf/a/b/c", "hf//etc", "hf/../../etc"])
 def test_unknown_model_is_not_found(client: TestClient, name: str) -> None:
-    assert client.get(f"/models/{quote(name, safe='')}").status_code == 404
+    for path in ("/models", "/api/v1/models"):
+        assert client.get(f"{path}/{quote(name, safe='')}").status_code == 404
 
 
 def test_hostile_names_are_escaped(client: TestClient, session: Session, actor: Actor) -> None:

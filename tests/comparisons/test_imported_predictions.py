@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlmodel import Session
 
+from app.config import settings
 from app.lab.actor import Actor
 from app.statistics import mcnemar_exact, paired_difference
 from tests.pages import upload
@@ -134,3 +135,17 @@ def test_the_page_says_the_same(client: TestClient, experiment: int) -> None:
     run = client.get(f"/runs/{one}").text
     assert "Wilson EB (1927)" in run
     assert "no label" in run
+
+
+def test_a_file_comes_in_through_the_one_way(
+    client: TestClient, experiment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"{API}/experiments/{experiment}/predictions"
+    assert client.post(address, data={"model": "none"}).status_code == 422
+    assert client.post(address, files={"file": ("p.jsonl", b"{}")}).json()["fields"] == {
+        "model": "not a usable name"
+    }
+    monkeypatch.setattr(settings(), "max_upload_bytes", 50)
+    for path in (address, f"/experiments/{experiment}/predictions"):
+        answer = client.post(path, files={"file": ("p.jsonl", predictions(24))}, data={"model": "large"})
+        assert answer.status_code == 413

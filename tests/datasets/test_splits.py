@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlmodel import Session
 
+from app.datasets import make_split
 from app.datasets.queries import find_split, splits_of
 from app.datasets.split import split_hash
 from app.datasets.stored import part_items
@@ -161,7 +162,16 @@ def test_a_bad_split_is_explained(client: TestClient, name: str) -> None:
     assert len(look(client, found["id"])["all_splits"]) == 1
 
 
-def test_a_pattern_that_never_ends_is_stopped(client: TestClient) -> None:
+def test_no_pattern_can_hang_the_server(client: TestClient) -> None:
+    # An engine that tries all ways through the text would take longer than the universe has been there.
     found = send(client, jsonl(*[chat("a" * 60 + f"! {n}", "x") for n in range(4)]))
     said = ask(client, found["id"], 422, kind="grouped", pattern=r"^(a|a)+$")
-    assert "too long" in said["detail"]
+    assert "no group at all" in said["detail"]
+
+
+@pytest.mark.laptop
+def test_a_draw_that_takes_too_long_is_stopped(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make_split, "PATTERN_SECONDS", -1.0)
+    found = send(client, jsonl(*FAMILIES))
+    said = ask(client, found["id"], 422, kind="grouped", pattern="f.")
+    assert said["fields"] == {"pattern": "too slow"}
