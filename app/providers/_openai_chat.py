@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.providers._http import Api
@@ -36,13 +36,19 @@ def chat_body(
     return body
 
 
-def ask_chat(api: Api, body: Mapping[str, Any], path: str = "chat/completions") -> Reply:
-    """Sends one question. Raises errors.Unclear where the answer holds no choice."""
+def ask_chat(
+    api: Api,
+    body: Mapping[str, Any],
+    path: str = "chat/completions",
+    pace: Callable[[Mapping[str, str]], Pace] | None = None,
+) -> Reply:
+    """Sends one question; `pace` reads the headers of a service that names its limits in its own way. Raises
+    errors.Unclear where the answer holds no choice."""
     started = time.monotonic()
     answer = api.send("POST", path, json=body)
     milliseconds = (time.monotonic() - started) * 1000
     raw = api.decode(answer.content)
-    return reply_of(api, raw, milliseconds, pace_of(answer.headers))
+    return reply_of(api, raw, milliseconds, (pace or pace_of)(answer.headers))
 
 
 def reply_of(api: Api, raw: Any, latency_ms: float | None = None, pace: Pace = Pace()) -> Reply:
@@ -89,7 +95,22 @@ def tokens_of(choice: Mapping[str, Any]) -> list[tuple[float, list[tuple[str, fl
         ]
         if own is not None:
             found.append((own, top))
-    return found
+    return found or _older_tokens_of(mapping(choice, "logprobs"))
+
+
+def _older_tokens_of(raw: Mapping[str, Any]) -> list[tuple[float, list[tuple[str, float]]]]:
+    """The same from the shape of the older completions: lists side by side, an object of likely tokens for each."""
+    own, tops = raw.get("token_logprobs"), raw.get("top_logprobs")
+    if not isinstance(own, list):
+        return []
+    # Together's description has a single object here, which can only be read for a single token.
+    tops = [tops] if isinstance(tops, Mapping) and len(own) == 1 else tops
+    tops = tops if isinstance(tops, list) and len(tops) == len(own) else [None] * len(own)
+    return [
+        (value, [(name, each) for name in mapping(top) if (each := number(mapping(top), name)) is not None])
+        for place, top in enumerate(tops)
+        if (value := number({"": own[place]}, "")) is not None
+    ]
 
 
 def pace_of(headers: Mapping[str, str]) -> Pace:

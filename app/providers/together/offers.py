@@ -1,0 +1,229 @@
+"""Which models Together trains and serves, within which bounds, and for how much. Used by this folder."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from app import errors
+from app.hyperparameters import Hyperparameter
+from app.providers._http import Api
+from app.providers._json import mapping, number, rows, text, whole
+from app.providers._shapes import Estimate, Offer, Price, TuningJob
+from app.providers.together.hosts import pages
+
+SOURCE = "Together's announcement of 2026-09-11 and its pages on pricing, read 2026-11-24"
+LISTED = "Together's list of models, and its pages on pricing, read 2026-11-24"
+# Dollars for a million trained or validated tokens with LoRA: (SFT, DPO).
+TRAINING = {
+    "Qwen/Qwen3.5-9B": (0.34, 0.84),
+    "Qwen/Qwen3.8-27B": (1.05, 2.62),
+    "google/gemma-4-31B-it": (1.05, 2.62),
+    "openai/gpt-oss-20b": (0.40, 1.00),
+    "openai/gpt-oss-120b": (2.50, 6.25),
+}
+# A training costs at least this; some models are exempt, the pages do not say which.
+MINIMUM = 4.0
+# One GPU for an hour. The pages name two figures for the H100, 3.99 and 5.49: estimates take the higher one.
+GPU_HOUR = {"h100": 5.49, "b200": 8.99}
+# Validation and early stopping: it needs that many evaluations (patience 2, warm-up 1, and one to start from).
+EARLY_STOPPING = {"patience": 2, "min_delta": 0.0, "warmup_evals": 1}
+EARLY_STOPPING_EVALS = 4
+
+
+def _price(model: str, source: str = SOURCE, raw: Mapping[str, Any] | None = None) -> Price:
+    sft, _dpo = TRAINING.get(model, (None, None))
+    listed = mapping(raw, "pricing")
+    return Price(
+        source,
+        train=sft,
+        input=number(listed, "input") or None,
+        output=number(listed, "output") or None,
+        batch_share=0.5,
+        minimum=MINIMUM,
+        hourly=GPU_HOUR["h100"],
+    )
+
+
+OFFERS = tuple(
+    Offer(model, label=model.partition("/")[2], can_train=True, price=_price(model)) for model in TRAINING
+)
+
+
+def list_models(api: Api) -> list[Offer]:
+    """Every model that can be trained or asked; `can_serve_tuned` where a tuned one could be deployed."""
+    found = api.get("fine-tunes/models/supported").get("models")
+    trained = [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+    listed = {text(raw, "id"): raw for raw in rows({"data": api.get("models")}, "data")}
+    served = deployable(api)
+    names = [*trained, *(name for name, raw in listed.items() if text(raw, "type") == "chat")]
+    return [
+        _offer(name, name in trained, served is None or name in served, listed.get(name, {}))
+        for name in dict.fromkeys(names)
+    ]
+
+
+def _offer(name: str, trained: bool, served: bool, raw: Mapping[str, Any]) -> Offer:
+    return Offer(
+        name,
+        label=text(raw, "display_name") or name.rpartition("/")[2],
+        context_tokens=whole(raw, "context_length"),
+        can_train=trained,
+        can_chat=text(raw, "type") == "chat",
+        can_serve_tuned=served,
+        price=_price(name, LISTED if raw else SOURCE, raw),
+        raw=raw,
+    )
+
+
+def deployable(api: Api, search: str = "") -> set[str] | None:
+    """Names of the models that a dedicated endpoint can hold; None where the address knows no version 2."""
+    query = {"product": "PRODUCT_DEDICATED", **({"search": search} if search else {})}
+    try:
+        return {
+            text(raw, "name")
+            for raw in pages(api, "v2/supported-models", query)
+            if rows(raw, "deploymentProfiles")
+        }
+    except errors.Gone:
+        return None
+
+
+def look_at_model(api: Api, offer: Offer) -> Offer:
+    """The offer with the service's own bounds for training."""
+    limits = mapping(api.get("fine-tunes/models/limits", params={"model_name": offer.model}))
+    return replace(offer, can_train=True, limits=limits)
+
+
+def check(api: Api, job: TuningJob, files: Mapping[str, str]) -> None:
+    """Raises errors.Refused for a model that would be trained, and paid, but that nothing could serve."""
+    served = deployable(api, job.model)
+    if served is not None and job.model not in served:
+        raise errors.Refused(
+            f"Together would train {job.model}, but has no way to serve it afterwards.",
+            "Choose a model that can be deployed; the page of models says which.",
+        )
+
+
+def hyperparameters(offer: Offer) -> tuple[Hyperparameter, ...]:
+    """Every value that is sent; bounds are those of look_at_model(), as far as they are known."""
+    limits, lora = offer.limits, mapping(offer.limits, "lora_training")
+    rank = whole(lora, "default_rank") or 8
+    least_batch, most_batch = whole(lora, "min_batch_size") or 1, whole(lora, "max_batch_size")
+    # fmt: off
+    fields = [
+        Hyperparameter("epochs", "Epochs", "int", 3, "How often training goes through all items.",
+                       minimum=1, maximum=whole(limits, "max_num_epochs"), simple=True),
+        Hyperparameter("learning_rate", "Learning rate", "float", 1e-4, "The highest rate of the schedule.",
+                       minimum=number(limits, "min_learning_rate") or 0.0,
+                       maximum=number(limits, "max_learning_rate") or 1.0, simple=True),
+        Hyperparameter("batch_size", "Batch size", "int", least_batch if lora else 8,
+                       "Items, or packed sequences, for each step.", minimum=least_batch, maximum=most_batch),
+        Hyperparameter("lora_r", "LoRA rank r", "int", rank, minimum=1,
+                       maximum=whole(lora, "max_rank"), simple=True),
+        Hyperparameter("lora_alpha", "LoRA alpha", "int", 2 * rank, minimum=1, maximum=1024),
+        Hyperparameter("lora_dropout", "LoRA dropout", "float", 0.0, minimum=0.0, maximum=0.99),
+        Hyperparameter("lora_targets", "LoRA targets", "text", "all-linear",
+                       f"all-linear, or names with commas: {_targets(lora)}."),
+        Hyperparameter("warmup_ratio", "Warm-up", "float", 0.05,
+                       "Part of all steps over which the learning rate rises.", minimum=0.0, maximum=1.0),
+        Hyperparameter("lr_schedule", "Schedule", "choice", "cosine", choices=("cosine", "linear")),
+        Hyperparameter("min_lr_ratio", "Last learning rate", "float", 0.0,
+                       "As a part of the highest.", minimum=0.0, maximum=1.0),
+        Hyperparameter("lr_cycles", "Cosine cycles", "float", 0.5, "0.5: falls once.", minimum=0.01, maximum=100),
+        Hyperparameter("weight_decay", "Weight decay", "float", 0.0, minimum=0.0, maximum=1.0),
+        Hyperparameter("max_grad_norm", "Gradient clipping", "float", 1.0, "0: none.", minimum=0.0, maximum=1000),
+        Hyperparameter("max_seq_len", "Longest sequence", "int", 4096, "Longer items are cut.", "tokens",
+                       minimum=whole(limits, "min_max_seq_length") or 32,
+                       maximum=whole(limits, "max_seq_length_sft")),
+        Hyperparameter("packing", "Packing", "bool", True, "Several short items in one sequence."),
+        Hyperparameter("evals", "Evaluations", "int", 0, "On the validation part; each is billed.",
+                       minimum=0, maximum=whole(limits, "max_num_evals")),
+        Hyperparameter("checkpoints", "Checkpoints", "int", 1, minimum=1,
+                       maximum=whole(limits, "max_num_checkpoints")),
+        Hyperparameter("train_on_inputs", "Learn the prompts too", "bool", False),
+    ]
+    # fmt: on
+    steps = whole(limits, "default_gradient_accumulation_steps")
+    if steps is not None:
+        fields.append(
+            Hyperparameter(
+                "gradient_accumulation",
+                "Gradient accumulation",
+                "int",
+                max(steps, 1),
+                minimum=1,
+                maximum=1024,
+            )
+        )
+        fields.append(
+            Hyperparameter(
+                "early_stopping",
+                "Stop early",
+                "bool",
+                False,
+                "Once two evaluations in a row bring no better loss; the best step is kept.",
+            )
+        )
+    return tuple(fields)
+
+
+def _targets(lora: Mapping[str, Any]) -> str:
+    names = lora.get("target_modules")
+    return ", ".join(map(str, names)) if isinstance(names, list) and names else "q_proj, v_proj"
+
+
+def suggest(offer: Offer, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for each hyperparameter: more epochs for little data, a sequence that holds the longest item, one
+    evaluation an epoch where there is a validation part."""
+    fields = {field.name: field for field in hyperparameters(offer)}
+    values = {name: field.default for name, field in fields.items()}
+    items = int(facts.get("train_items") or 0)
+    values["epochs"] = 5 if items < 500 else 3 if items < 10_000 else 1
+    # Estimated tokens may be a quarter off, and the template adds its own.
+    longest = int(1.25 * int(facts.get("max_tokens") or 0)) + 64
+    values["max_seq_len"] = max(512, 1 << (longest - 1).bit_length())
+    values["evals"] = values["epochs"] if facts.get("validation_items") else 0
+    return {name: _within(fields[name], value) for name, value in values.items()}
+
+
+def _within(field: Hyperparameter, value: Any) -> Any:
+    if field.kind not in ("int", "float"):
+        return value
+    least = value if field.minimum is None else max(value, field.minimum)
+    best = least if field.maximum is None else min(least, field.maximum)
+    return int(best) if field.kind == "int" else best
+
+
+def problems(job: TuningJob) -> list[str]:
+    """What would be refused, as sentences."""
+    values, found = job.hyperparameters, []
+    if not job.offer.can_serve_tuned:
+        found.append(f"Together has no way to serve {job.model} after the training; choose another model.")
+    if values["evals"] and not job.has_validation:
+        found.append("Evaluations need a validation part: set them to 0 or choose a split that has one.")
+    if values.get("early_stopping") and values["evals"] < EARLY_STOPPING_EVALS:
+        found.append(f"Stopping early needs at least {EARLY_STOPPING_EVALS} evaluations.")
+    lora = mapping(job.offer.limits, "lora_training")
+    most = whole(lora, "max_batch_size_dpo" if job.method == "dpo" else "max_batch_size")
+    if most is not None and values["batch_size"] > most:
+        found.append(f"The batch size is {values['batch_size']}; {job.model} takes at most {most}.")
+    return found
+
+
+def estimate(job: TuningJob) -> Estimate:
+    """Trained and validated tokens at the listed price, at least the minimum. Without packing, every item counts as
+    the longest sequence (docs.together.ai, fine-tuning/pricing)."""
+    values, price = job.hyperparameters, TRAINING.get(job.model)
+    tokens = dict(job.tokens)
+    if not values["packing"]:
+        tokens["train"] = job.counts.get("train", 0) * values["max_seq_len"]
+    billed = values["epochs"] * tokens.get("train", 0) + values["evals"] * tokens.get("validation", 0)
+    counted = f"about {billed:,} tokens ({values['epochs']} epochs, {values['evals']} evaluations)"
+    if price is None:
+        return Estimate(None, f"{counted}; the price of {job.model} is not known")
+    dollars = price[job.method == "dpo"]
+    # Dollars for a million tokens are micro-dollars for one.
+    microdollars = max(round(billed * dollars), round(MINIMUM * 1e6))
+    return Estimate(
+        microdollars, f"{counted} at ${dollars:g} for a million, at least ${MINIMUM:g} ({SOURCE})"
+    )
