@@ -22,8 +22,10 @@ from app.tables import TokenKind
 from tests.fresh import forget_settings
 
 for name in [name for name in os.environ if name.startswith("TUNEBOOK_")]:
-    # The settings of whoever runs the tests are theirs.
-    del os.environ[name]
+    # The settings of whoever runs the tests are theirs. The one that stays is no setting: it tells tests/providers
+    # where the services' published descriptions lie.
+    if name != "TUNEBOOK_API_DESCRIPTIONS":
+        del os.environ[name]
 Settings.model_config["env_file"] = None
 
 SHAPES = ("laptop", "server")

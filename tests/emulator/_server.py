@@ -86,6 +86,11 @@ class Handler(BaseHTTPRequestHandler):
         answer = Answer()
         if fault is None or fault.effect:
             answer = self._blob(call) if call.service is FILES else self._act(call)
+            if call.form:
+                seen.body = {
+                    name: parts[0].text if not parts[0].filename else "a file"
+                    for name, parts in call.form.items()
+                }
         if fault is not None and fault.kind == "status":
             answer = Answer(call.service.error(fault.status, fault.message, ""), fault.status, fault.headers)
         if fault is not None and fault.kind in ("hang", "late"):

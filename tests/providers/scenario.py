@@ -15,7 +15,18 @@ import httpx
 from app.providers import providers
 from app.providers._base import Provider
 from app.providers._http import Access, Api
-from app.providers._shapes import ENDED, Decoding, Example, Offer, Point, Question, RemoteJob, TuningJob
+from app.providers._shapes import (
+    ENDED,
+    Decoding,
+    Deployment,
+    Example,
+    Offer,
+    Phase,
+    Point,
+    Question,
+    RemoteJob,
+    TuningJob,
+)
 from tests.emulator import emulator
 from tests.emulator._server import services
 from tests.emulator._world import World
@@ -131,3 +142,85 @@ def on_stage(name: str, folder: Path, fields: dict[str, str] | None = None) -> I
     with emulator() as world, httpx.Client() as client:
         access = Access(provider.label, world.url(name, service.base_path), KEY, fields or {})
         yield Stage(provider, provider.connect(access, client), world, folder, fields or {})
+
+
+def exercise(stage: Stage) -> None:
+    """Every call that the provider can send, once, on their good ways."""
+    provider, api = stage.provider, stage.api
+    provider.check_key(api)
+    offers = provider.list_models(api)
+    if provider.look_at_model and offers:
+        provider.look_at_model(api, offers[0])
+    tuned = _exercise_training(stage) if provider.training else None
+    model = tuned.model if tuned else (provider.offers or tuple(offers))[0].model
+    deployment = _deployed(stage, tuned) if provider.deploy and tuned else None
+    if deployment:
+        model = deployment.model
+    if provider.chat:
+        ask(stage, model, 1)
+        ask(stage, model, 1, seed=1, top_logprobs=provider.chat.top_logprobs)
+    if provider.batch:
+        _exercise_batch(stage, model)
+    if deployment:
+        provider.deploy.stop(api, deployment)
+
+
+def _exercise_training(stage: Stage) -> RemoteJob:
+    training, api = stage.provider.training, stage.api
+    job = stage.job()
+    files = stage.upload(job)
+    for step in (training.quote, training.check):
+        if step:
+            step(api, job, files)
+    made = training.submit(api, job, files)
+    if training.start:
+        training.start(api, made.id)
+    assert [each.id for each in training.find(api, job.launch_key)] == [made.id]
+    assert made.id in [each.id for each in training.list_jobs(api)]
+    done = stage.finish(made.id)
+    assert done.phase == Phase.DONE, done.message
+    for read in (training.logs, training.metrics):
+        if read:
+            read(api, done, "")
+    for fetch in (training.fetch_records, training.fetch_weights):
+        if fetch:
+            fetch(api, done, stage.folder / "fetched")
+    if training.list_tuned:
+        training.list_tuned(api)
+    if training.cancel:
+        other = stage.submit(stage.job(launch_key="tb-fedcba9876543210"))
+        training.cancel(api, other.id)
+    return done
+
+
+def _deployed(stage: Stage, tuned: RemoteJob) -> Deployment:
+    deploy, api = stage.provider.deploy, stage.api
+    made = deploy.create(api, tuned, "tb-deployment-1")
+    for _ in range(200):
+        made = deploy.advance(api, made) if deploy.advance else made
+        if made.phase == Phase.RUNNING:
+            break
+        stage.world.advance(10 / stage.world.speed)
+        made = deploy.poll(api, made.id)
+    assert made.phase == Phase.RUNNING, made.message
+    deploy.find(api, "tb-deployment-1")
+    deploy.list_running(api)
+    return made
+
+
+def _exercise_batch(stage: Stage, model: str) -> None:
+    batch, api, decoding = stage.provider.batch, stage.api, Decoding(max_tokens=20)
+    path = stage.folder / "questions.jsonl"
+    lines = [json.dumps(batch.line(model, question, decoding)) for question in questions(4)]
+    path.write_text("\n".join([*lines, ""]))
+    made = batch.submit(api, path, model, decoding, "tb-batch-1")
+    batch.find(api, "tb-batch-1")
+    for _ in range(200):
+        if batch.poll(api, made.id).phase in ENDED:
+            break
+        stage.world.advance(10 / stage.world.speed)
+    done = batch.poll(api, made.id)
+    assert len(list(batch.read(api, done, stage.folder / "batch"))) == 4
+    if batch.cancel:
+        other = batch.submit(api, path, model, decoding, "tb-batch-2")
+        batch.cancel(api, other.id)
