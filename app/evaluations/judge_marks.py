@@ -35,9 +35,9 @@ def verdicts(marks: Iterable[JudgeMark], scale: str) -> list[Verdict]:
     return [Verdict(number, one if one == two else 0.5, one == two) for number, (one, two) in pairs]
 
 
-def newest_marks(session: Session, evaluation_id: int) -> tuple[dict[int, float], str]:
-    """({item number: mark}, model and prompt of the judge) of the newest finished judging of one run's answers."""
-    judging = session.exec(
+def newest_judging(session: Session, evaluation_id: int) -> Judging | None:
+    """The newest finished judging of one run's answers, which its judge score is made of."""
+    return session.exec(
         select(Judging)
         .where(
             Judging.evaluation_id == evaluation_id,
@@ -47,6 +47,11 @@ def newest_marks(session: Session, evaluation_id: int) -> tuple[dict[int, float]
         .order_by(col(Judging.id).desc())
         .limit(1)
     ).first()
+
+
+def newest_marks(session: Session, evaluation_id: int) -> tuple[dict[int, float], str]:
+    """({item number: mark}, model and prompt of the judge) of that judging; ({}, "") without one."""
+    judging = newest_judging(session, evaluation_id)
     if judging is None:
         return {}, ""
     marks = session.exec(select(JudgeMark).where(JudgeMark.judging_id == judging.id))

@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from app.datasets.leaks import leaked_numbers
 from app.evaluations.answers import Rules, read_expected
+from app.evaluations.judge_marks import newest_marks
 from app.evaluations.leaderboard import ScoreView
 from app.evaluations.queries import prediction_rows, scored_run
 from app.evaluations.table import PredictionRow
@@ -22,6 +23,8 @@ ANSWER = (Column("expected"), Column("answer"), Column("answer_read"), Column("c
 MEASURED = (Column("logprob", REAL), Column("latency_ms", REAL), Column("tokens", WHOLE), Column("error"))
 # The expected answer as the rules read it, and whether the item stands in train too.
 READ = (Column("expected_read"), Column("in_train", FLAG))
+# What the judge model made of it, where one judged: 0 to 1.
+MARK = (Column("judge_mark", REAL),)
 RUN = (Column("run"), Column("model"), Column("seed", WHOLE))
 SCORE = ("value", "low", "high")
 
@@ -33,8 +36,12 @@ def probability_columns(labels: Sequence[str], prefix: str = "") -> tuple[Column
 
 def run_rows(session: Session, actor: Actor, state: PaperState, run: PaperRun, inputs: bool = True) -> Rows:
     """One run's predictions, a line per item; without `inputs` their texts are left out."""
-    columns = (*ITEM, *ANSWER, *probability_columns(state.labels), *MEASURED, *READ)
-    return Rows(columns, _run_lines(session, actor, state, run, inputs))
+    return Rows(_columns(state), _run_lines(session, actor, state, run, inputs))
+
+
+def _columns(state: PaperState) -> tuple[Column, ...]:
+    mark = MARK if any(run.judge for run in state.runs) else ()
+    return *ITEM, *ANSWER, *probability_columns(state.labels), *MEASURED, *READ, *mark
 
 
 def _run_lines(
@@ -43,6 +50,8 @@ def _run_lines(
     scored = scored_run(session, actor, run.run_id)
     place = _places(scored.evaluation.labels, state.labels)
     seen = leaked_numbers(session, scored.split, scored.evaluation.part)
+    judged = any(one.judge for one in state.runs)
+    marks = newest_marks(session, scored.evaluation.id or 0)[0] if run.judge else {}
     for row in prediction_rows(session, scored):
         yield [
             *_item(row, inputs),
@@ -57,6 +66,7 @@ def _run_lines(
             row.error,
             gold(row.expected, run.rules, state),
             row.number in seen,
+            *([marks.get(row.number)] if judged else []),
         ]
 
 
@@ -87,8 +97,7 @@ def stacked_rows(session: Session, actor: Actor, state: PaperState) -> Rows:
             for line in run_rows(session, actor, state, run).lines:
                 yield [run.key, run.model, run.seed, *line]
 
-    columns = (*ITEM, *ANSWER, *probability_columns(state.labels), *MEASURED, *READ)
-    return Rows((*RUN, *columns), lines())
+    return Rows((*RUN, *_columns(state)), lines())
 
 
 def wide_rows(session: Session, actor: Actor, state: PaperState) -> Rows:

@@ -23,6 +23,8 @@ SIGNS = {
     "χ": r"$\chi$", "ω": r"$\omega$", "Δ": r"$\Delta$", "Σ": r"$\Sigma$", "Ω": r"$\Omega$",
 }  # fmt: skip
 LETTERS = re.compile("[À-ÖØ-öø-ĦĨ-ıĴ-ķĹ-ňŊ-ſ]")
+# The text of an article is 345 pt wide. Points of Computer Modern at 10 pt, and the gap between two columns.
+WIDEST, LETTER, SMALL_LETTER, GAP = 340, 4.3, 4.0, 6
 # Letters that need fonts or packages which a paper may lack.
 RARE = "ĿŀĸŉſŦŧĦħĀāĒēĪīŌōŪūĈĉĜĝĤĥĴĵŜŝĊċĖėĨĩĬĭĔĕĎŎŏŨũŬŭŲųĮįĢģĶķĻļŅņŖŗŴŵŶŷ"
 
@@ -48,24 +50,47 @@ def _character(one: str) -> str:
 
 
 def latex_table(state: PaperState) -> str:
-    """A `table` environment; its first lines say which packages it needs."""
+    """A `table` environment; its first line says which packages it needs.
+
+    In a wide table intervals stand below their values; what is wider than the column of text is made smaller.
+    """
     table = score_table(state)
+    stacked = _width(table) > WIDEST
     lines = [
-        r"% Needs \usepackage{booktabs}, \usepackage[T1]{fontenc} and \usepackage{textcomp}.",
+        r"% Needs \usepackage{booktabs}, \usepackage{graphicx}, \usepackage[T1]{fontenc} and \usepackage{textcomp}.",
         r"\begin{table}",
-        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}\setlength{\abovetopsep}{4pt}",
         rf"\caption{{{escape(' '.join(table.caption))}}}",
         rf"\label{{tab:{label_of(state)}}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{@{{}}ll{'r' * len(table.heads)}@{{}}}}",
         r"\toprule",
         " & ".join(["Model", "Seed", *map(_head, table.heads)]) + r" \\",
         r"\midrule",
-        *_body(table),
+        *_body(table, stacked),
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _width(table: ScoreTable) -> float:
+    """About how wide the table is with intervals beside their values, in points at 10 pt."""
+    columns = [
+        [len(line.model) * LETTER for line in table.lines],
+        [len(line.seed) * LETTER for line in table.lines],
+    ]
+    for place, head in enumerate(table.heads):
+        cells = [line.cells[place] for line in table.lines]
+        columns.append([_cell_width(cell) for cell in cells])
+        columns[-1].append(max(map(len, _two_lines(head))) * LETTER)
+    return sum(max(column, default=0) for column in columns) + GAP * (len(columns) - 1)
+
+
+def _cell_width(cell: Cell) -> float:
+    value, interval = len(cell.text) * LETTER, len(cell.interval.replace(" to ", "-")) + 2
+    return value + LETTER + interval * SMALL_LETTER if cell.interval else value
 
 
 def label_of(state: PaperState) -> str:
@@ -76,35 +101,42 @@ def label_of(state: PaperState) -> str:
 
 def _head(text: str) -> str:
     """The head of a column; a long one stands in two lines."""
+    lines = [escape(line) for line in _two_lines(text)]
+    return lines[0] if len(lines) == 1 else rf"\shortstack[r]{{{lines[0]}\\{lines[1]}}}"
+
+
+def _two_lines(text: str) -> list[str]:
     words = text.split()
     if len(text) < 14 or len(words) < 2:
-        return escape(text)
+        return [text]
     half = min(range(1, len(words)), key=lambda i: abs(len(" ".join(words[:i])) - len(" ".join(words[i:]))))
-    first, second = escape(" ".join(words[:half])), escape(" ".join(words[half:]))
-    return rf"\shortstack[r]{{{first}\\{second}}}"
+    return [" ".join(words[:half]), " ".join(words[half:])]
 
 
-def _body(table: ScoreTable) -> list[str]:
+def _body(table: ScoreTable, stacked: bool) -> list[str]:
     body: list[str] = []
     before = ""
     for line in table.lines:
         if before and line.model != before and any(one.summary for one in table.lines):
             body.append(r"\addlinespace")
-        body.append(_line(line, line.model == before))
+        body.append(_line(line, line.model == before, stacked))
         before = line.model
     return body
 
 
-def _line(line: Line, again: bool) -> str:
+def _line(line: Line, again: bool, stacked: bool) -> str:
     seed = rf"\emph{{{escape(line.seed)}}}" if line.summary else escape(line.seed)
-    return " & ".join(["" if again else escape(line.model), seed, *map(_cell, line.cells)]) + r" \\"
+    cells = [_cell(cell, stacked) for cell in line.cells]
+    return " & ".join(["" if again else escape(line.model), seed, *cells]) + r" \\"
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: Cell, stacked: bool) -> str:
     text = rf"\textbf{{{escape(cell.text)}}}" if cell.bold else escape(cell.text)
     if not cell.interval:
         return text
     ends = escape(cell.interval).replace(" to ", r"\textendash{}")
     if "$-$" in ends:
         ends = escape(cell.interval)
+    if stacked:
+        return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{text}\\[-2pt]{{\scriptsize {ends}}}\end{{tabular}}"
     return rf"{text} {{\scriptsize ({ends})}}"

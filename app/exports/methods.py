@@ -3,6 +3,7 @@
 Numbers come from snapshots, ledgers and scores, never from this machine.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -45,11 +46,11 @@ def _data(state: PaperState) -> list[str]:
     ]
     if state.labels:
         said.append(f"The classes are {joined(f'“{label}”' for label in state.labels)}.")
-    said += [sentence for split in state.splits for sentence in _split(split)]
+    said += [sentence for split in state.splits for sentence in _split(split, state.leaked[split.sha256])]
     return said
 
 
-def _split(split: Split) -> list[str]:
+def _split(split: Split, leaked: int) -> list[str]:
     counts = split.counts
     parts = [f"{count(counts.get(part, 0))} {part}" for part in ("train", "validation", "test")]
     said = [f"The split “{split.name}” (SHA-256 {split.sha256}) has {joined(parts)} items."]
@@ -59,12 +60,8 @@ def _split(split: Split) -> list[str]:
     if split.groups:
         said.append(f"Its items stand in {plural(len(split.groups), 'group')}.")
     said += [_ended(remark) for remark in split.remarks]
-    leaks = split.facts.get("leaks") or {}
-    if leaks.get("exact") or leaks.get("near"):
-        said.append(
-            f"{plural(leaks.get('exact', 0), 'test item')} stand in train word for word, "
-            f"{count(leaks.get('near', 0))} more but for case and blanks."
-        )
+    if leaked:
+        said.append(f"The input of {plural(leaked, 'test item')} stands in train too, word for word.")
     return said
 
 
@@ -81,12 +78,12 @@ def _models(state: PaperState) -> list[str]:
 def _model(runs: Sequence[PaperRun]) -> list[str]:
     first = runs[0]
     if first.imported:
-        matched = f" (matched to items: {first.matched_by})" if first.matched_by else ""
+        matched = f" ({first.matched_by})" if first.matched_by else ""
         return [
             f"The answers of {first.label} were made outside Tunebook and imported{matched}; "
             "how that model was made is not recorded."
         ]
-    said = [f"{first.label} ({first.model})"]
+    said = [f"{first.label} ({first.model}{_weights(first)})"]
     parameters = first.snapshot.get("parameters")
     if parameters:
         trained = first.snapshot.get("trained_parameters") or parameters
@@ -95,6 +92,14 @@ def _model(runs: Sequence[PaperRun]) -> list[str]:
         said += _settings(variant, several=len(_variants(runs)) > 1)
     said[0] = _ended(said[0]) if parameters else said[0]
     return said if parameters else [f"{said[0]}: {said[1][:1].lower()}{said[1][1:]}", *said[2:]]
+
+
+def _weights(run: PaperRun) -> str:
+    """Which base weights, where the run says so."""
+    base = run.snapshot.get("base") or {}
+    if base.get("sha256"):
+        return f"; weights with SHA-256 {base['sha256']}"
+    return f"; revision {base['revision']}" if base.get("revision") else ""
 
 
 def _variants(runs: Sequence[PaperRun]) -> list[list[PaperRun]]:
@@ -146,8 +151,9 @@ def _evaluation(state: PaperState) -> list[str]:
         said.append(f"Answers{whose} were read by these rules: {' '.join(rules)}")
     known = [run for run in state.runs if run.decoding.get("source") != "imported"]
     for decoding, runs in _grouped((_decoding(run), run) for run in known):
-        whose = "Answers" if len(runs) == len(state.runs) else f"Answers of {joined(run.key for run in runs)}"
-        said.append(f"{whose} were made with {decoding}.")
+        whose = "" if len(runs) == len(state.runs) else f" of {joined(run.key for run in runs)}"
+        said.append(f"How answers{whose} were made: {decoding}.")
+    said += _judges(state)
     metrics = {metric.name: metric for metric in for_task(state.task)}
     for name in dict.fromkeys((state.primary, state.tested)):
         said.append(f"{metrics[name].label} is: {_ended(metrics[name].formula)}")
@@ -173,7 +179,26 @@ def _grouped(pairs: Iterable[tuple[Any, PaperRun]]) -> list[tuple[Any, list[Pape
 
 
 def _decoding(run: PaperRun) -> str:
-    return joined(f"{_name(name)} {text(value)}" for name, value in run.decoding.items()) or "no settings"
+    """ "greedy; temperature 0; max new tokens 6"."""
+    named = {name: value for name, value in run.decoding.items() if name != "method"}
+    method = [text(run.decoding["method"])] if "method" in run.decoding else []
+    return (
+        "; ".join(method + [f"{_name(name)} {text(value)}" for name, value in named.items()]) or "no settings"
+    )
+
+
+def _judges(state: PaperState) -> list[str]:
+    judged = [(json.dumps(run.judge, sort_keys=True), run) for run in state.runs if run.judge]
+    said = []
+    for _, runs in _grouped(judged):
+        judge = runs[0].judge
+        whose = "" if len(runs) == len(state.runs) else f" of {joined(run.key for run in runs)}"
+        of = "" if judge["items"] == judge["of_items"] else f" of {count(judge['of_items'])}"
+        said.append(
+            f"Answers{whose} were marked by the judge model {judge['model']} on {count(judge['items'])}{of} items "
+            f"(scale: {judge['scale']}; prompt SHA-256 {judge['prompt_sha256']}); the judge score is the mean mark."
+        )
+    return said
 
 
 def _results(state: PaperState) -> list[str]:

@@ -153,7 +153,10 @@ def _configuration(bundle: Bundle, run: PaperRun) -> None:
     except (OSError, ValueError):
         config = None
     if config is not None:
-        bundle.json(f"{folder}/config.json", without_paths(config))
+        base = run.snapshot.get("base")
+        bundle.json(f"{folder}/config.json", without_paths(config) | ({"base": base} if base else {}))
+    if run.judge:
+        bundle.json(f"{folder}/judge.json", run.judge)
     bundle.json(f"{folder}/ledger.json", run.ledger)
     bundle.json(f"{folder}/snapshot.json", _run_facts(run))
     bundle.json(

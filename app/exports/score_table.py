@@ -4,7 +4,8 @@ Bold is set only where the test supports it: the column of right answers, for th
 not significantly worse, and only when some run is.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -13,7 +14,7 @@ from app.evaluations.leaderboard import ScoreView
 from app.exports.pairs import SIGNIFICANT
 from app.exports.state import PaperRun, PaperState
 from app.format import money, number, plural
-from app.metrics import for_task
+from app.metrics import Metric, for_task
 
 DASH = "–"
 
@@ -50,7 +51,8 @@ def score_table(state: PaperState) -> ScoreTable:
     """Lays the state out."""
     metrics = _metrics(state)
     labels = {metric.name: metric for metric in for_task(state.task)}
-    heads = [labels[name].label + (", %" if labels[name].format == "percent" else "") for name in metrics]
+    heads = [_head(labels[name]) for name in metrics]
+    decimals = {name: _decimals(state, name) for name in metrics}
     corrected = {pair.b: pair.p_holm for pair in state.pairs}
     bold, shown = bold_runs(state), shown_intervals(state)
     lines: list[Line] = []
@@ -58,19 +60,23 @@ def score_table(state: PaperState) -> ScoreTable:
         runs = [run for run in state.runs if run.model == model]
         for run in runs:
             cells = [
-                _score(run.scores.get(name), name == state.tested and run.key in bold, name in shown)
+                _score(
+                    run.scores.get(name),
+                    name == state.tested and run.key in bold,
+                    name in shown,
+                    decimals[name],
+                )
                 for name in metrics
             ]
             if _leaks(state):
-                cells.append(
-                    _score(run.unseen.get(state.primary) or run.scores.get(state.primary), False, True)
-                )
+                unseen = run.unseen.get(state.primary) or run.scores.get(state.primary)
+                cells.append(_score(unseen, False, True, decimals[state.primary]))
             if state.pairs:
                 cells.append(Cell(p_written(corrected[run.key]) if run.key in corrected else DASH))
             lines.append(Line(run.label, _seed(run), (*cells, *_used(state, run))))
         if len(runs) > 1 and all(run.seed is not None for run in runs):
-            lines.append(_over_seeds(state, runs, metrics))
-    heads += [f"{heads[0]}, unseen"] if _leaks(state) else []
+            lines.append(_over_seeds(state, runs, decimals))
+    heads += [_head(labels[state.primary], " unseen")] if _leaks(state) else []
     heads += ["p against the best"] if state.pairs else []
     return ScoreTable((*heads, *_used_heads(state)), tuple(lines), caption(state))
 
@@ -99,25 +105,37 @@ def _seed(run: PaperRun) -> str:
     return DASH if run.seed is None else str(run.seed)
 
 
-def _score(score: ScoreView | None, bold: bool, interval: bool) -> Cell:
+def _head(metric: Metric, of: str = "") -> str:
+    return metric.label + of + (", %" if metric.format == "percent" else "")
+
+
+def _score(score: ScoreView | None, bold: bool, interval: bool, decimals: int) -> Cell:
     if score is None or score.value is None:
         return Cell(DASH)
     ends = ""
     if interval and score.low is not None and score.high is not None:
-        ends = f"{aligned_text(score.low, score.format)} to {aligned_text(score.high, score.format)}"
-    return Cell(aligned_text(score.value, score.format), ends, bold)
+        ends = " to ".join(aligned_text(end, score.format, decimals) for end in (score.low, score.high))
+    return Cell(aligned_text(score.value, score.format, decimals), ends, bold)
 
 
-def aligned_text(value: float, form: str) -> str:
-    """A score for a column of them: percents with one decimal, numbers with three digits, zeros at the end kept."""
-    if form == "percent" or not 1e-4 <= abs(value) < 1000:
+def _decimals(state: PaperState, name: str) -> int:
+    """How many decimals give every number of a column three digits; numbers below a tenth of the largest get fewer."""
+    values = [abs(s.value) for run in state.runs if (s := run.scores.get(name)) is not None and s.value]
+    weighty = [value for value in values if value >= max(values) / 10]
+    return max(2 - math.floor(math.log10(min(weighty))), 0) if weighty else 0
+
+
+def aligned_text(value: float, form: str, decimals: int) -> str:
+    """A score for a column of them: percents with one decimal, numbers with `decimals`, so that points align."""
+    if form == "percent" or decimals > 6 or abs(value) >= 1e6:
         return written(value, form)
-    return f"{value:#.3g}".rstrip(".").replace("-", "−")
+    text = f"{value:.{decimals}f}"
+    return (text if float(text) else text.lstrip("-")).replace("-", "−")
 
 
-def _over_seeds(state: PaperState, runs: Sequence[PaperRun], metrics: Sequence[str]) -> Line:
+def _over_seeds(state: PaperState, runs: Sequence[PaperRun], decimals: Mapping[str, int]) -> Line:
     cells = []
-    for name in metrics:
+    for name, places in decimals.items():
         scores = [run.scores[name] for run in runs if name in run.scores]
         values = [score.value for score in scores if score.value is not None]
         if len(values) < 2:
@@ -126,7 +144,7 @@ def _over_seeds(state: PaperState, runs: Sequence[PaperRun], metrics: Sequence[s
         form = scores[0].format
         spread = written(stdev(values), form) if form == "percent" else number(stdev(values), 2)
         shown = f"SD {spread}" if name in shown_intervals(state) else ""
-        cells.append(Cell(aligned_text(fmean(values), form), shown))
+        cells.append(Cell(aligned_text(fmean(values), form, places), shown))
     cells += [Cell("")] * (_leaks(state) + bool(state.pairs) + len(_used_heads(state)))
     return Line(runs[0].label, f"mean of {len(runs)}", tuple(cells), summary=True)
 

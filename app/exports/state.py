@@ -15,7 +15,9 @@ from typing import Any
 from sqlmodel import Session, col
 
 from app.comparisons.queries import compared_runs
+from app.datasets.leaks import leaked_numbers
 from app.evaluations.answers import Rules
+from app.evaluations.judge_marks import newest_judging
 from app.evaluations.leaderboard import PRIMARY, LeaderboardRow, ScoreView, leaderboard
 from app.evaluations.looks import count_looks
 from app.evaluations.queries import scored_run
@@ -51,6 +53,8 @@ class PaperRun:
     snapshot: dict[str, Any]
     decoding: dict[str, Any]
     matched_by: str
+    # The judge behind the judge score: model, scale, prompt and how many items; {} where none judged.
+    judge: dict[str, Any]
     part: str
     items: int
     microdollars: int
@@ -76,6 +80,8 @@ class PaperState:
 
     dataset: Dataset
     splits: tuple[Split, ...]
+    # {SHA-256 of a split: how many of its test items stand in train too}.
+    leaked: dict[str, int]
     runs: tuple[PaperRun, ...]
     pairs: tuple[PairTest, ...]
     primary: str
@@ -114,7 +120,8 @@ def read_state(session: Session, actor: Actor, run_ids: Sequence[int]) -> PaperS
     distinct = {split.sha256: split for split in splits}
     pairs = pair_tests(session, [(run.key, run.row.scoring_id or 0, run.scores.get(tested)) for run in runs])
     ordered = tuple(distinct[key] for key in sorted(distinct))
-    return PaperState(dataset, ordered, runs, pairs, primary, tested, _looks(session, runs))
+    leaked = {split.sha256: len(leaked_numbers(session, split)) for split in ordered}
+    return PaperState(dataset, ordered, leaked, runs, pairs, primary, tested, _looks(session, runs))
 
 
 def _unseen(
@@ -161,12 +168,19 @@ def _read(session: Session, actor: Actor, row: LeaderboardRow, unseen: dict[str,
         snapshot=without_paths(run.snapshot),
         decoding=without_paths(scored.evaluation.decoding),
         matched_by=scored.evaluation.matched_by,
+        judge=_judge(session, scored.evaluation.id or 0),
         part=scored.evaluation.part,
         items=scored.evaluation.items,
         microdollars=run.cost_microdollars,
         started_at=run.started_at,
         ended_at=run.ended_at,
     )
+
+
+def _judge(session: Session, evaluation_id: int) -> dict[str, Any]:
+    judging = newest_judging(session, evaluation_id)
+    names = ("model", "scale", "prompt", "prompt_sha256", "decoding", "items", "of_items", "seed")
+    return {name: getattr(judging, name) for name in names} if judging else {}
 
 
 def _ordered(runs: list[PaperRun], primary: str) -> tuple[PaperRun, ...]:

@@ -161,8 +161,11 @@ def _end_process(run: Run) -> None:
 def closing_record(run: Run, folder: Path) -> dict[str, Any]:
     """Ledger and snapshot completed by what the process wrote about itself."""
     resolved = outputs.read_json(folder, "resolved.json")
+    base = resolved.get("base")
     snapshot = {
         **run.snapshot,
+        # Which base weights exactly: {"name", "revision" or "sha256"}.
+        **({"base": base} if base else {}),
         "environment": outputs.read_json(folder, "environment.json"),
         "usage": outputs.read_json(folder, "usage.json"),
         "parameters": resolved.get("parameters"),

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
+from app.evaluations.judge_score import store_judge_score
 from app.lab.actor import Actor
+from app.tables import Endpoint, Evaluation, JudgeMark, Judging, JudgingState, MarkState, Prediction
 from tests.exports.paper import API, GOLDS, TEST_ITEMS, three_runs
 
 
@@ -64,6 +67,55 @@ def test_bootstrap_intervals_are_repeated(
     done = recompute(folder, "--bootstrap", bare=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     assert "bootstrap" in done.stdout
+
+
+@pytest.mark.laptop
+def test_a_judges_marks_are_in_it(session: Session, actor: Actor, client: TestClient, tmp_path: Path) -> None:
+    runs = three_runs(session, actor, client, "text", leaked=7)
+    judged(session, actor, runs[1])
+    folder = unpacked(client, runs, tmp_path / "bundle")
+    done = recompute(folder, "--bootstrap", bare=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    for name in ("judge_score", "judge_score, unseen", "judge_score, bootstrap"):
+        assert re.search(rf"^imported-good +{name} ", done.stdout, re.MULTILINE), name
+    rows = [json.loads(line) for line in (folder / "predictions/imported-good.jsonl").open()]
+    assert [row["judge_mark"] for row in rows[:3]] == [None, 0.1, 0.2]
+    stored = json.loads((folder / "scores.json").read_text())
+    score = next(run for run in stored["runs"] if run["key"] == "imported-good")["scores"]["judge_score"]
+    assert score["n"] == TEST_ITEMS - 1
+    judge = json.loads((folder / "configurations/imported-good/judge.json").read_text())
+    assert (judge["model"], judge["prompt"]) == ("judge-1", "Mark {answer}.")
+    assert "127.0.0.1" not in json.dumps(judge)
+    said = "marked by the judge model judge-1 on 59 of 60 items (scale: points; prompt SHA-256 " + "a" * 64
+    assert said in (folder / "methods.txt").read_text()
+
+
+def judged(session: Session, actor: Actor, run_id: int) -> None:
+    """Marks of a judge for all test items of a run but the first: 0.1, 0.2 ... 1 and again."""
+    evaluation = session.exec(select(Evaluation).where(Evaluation.run_id == run_id)).one()
+    owner = {"project_id": actor.project_id, "maker_id": actor.member_id}
+    endpoint = Endpoint(**owner, name="judge", base_url="http://127.0.0.1:1/v1", model="judge-1")
+    session.add(endpoint)
+    session.flush()
+    judging = Judging(
+        **owner, run_id=run_id, evaluation_id=evaluation.id or 0,
+        endpoint_id=endpoint.id or 0, base_url="http://127.0.0.1:1/v1", model="judge-1", scale="points",
+        prompt="Mark {answer}.", prompt_sha256="a" * 64, items=TEST_ITEMS - 1, of_items=TEST_ITEMS,
+        state=JudgingState.DONE,
+    )  # fmt: skip
+    session.add(judging)
+    session.flush()
+    numbers = session.exec(
+        select(Prediction.number)
+        .where(Prediction.evaluation_id == evaluation.id)
+        .order_by(col(Prediction.number))
+    ).all()
+    for place, number in enumerate(numbers[1:]):
+        value = (place % 10 + 1) / 10
+        session.add(JudgeMark(judging_id=judging.id or 0, number=number, state=MarkState.MARKED, value=value))
+    session.flush()
+    store_judge_score(session, evaluation.id or 0)
+    session.commit()
 
 
 @pytest.mark.laptop

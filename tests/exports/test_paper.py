@@ -12,9 +12,10 @@ from sqlmodel import Session
 
 from app.cells import unguarded
 from app.exports.markdown import escape, markdown_table
-from app.format import joined
+from app.exports.methods import methods
 from app.exports.score_table import p_written
 from app.exports.state import read_state
+from app.format import joined
 from app.lab.actor import Actor
 from app.tables import Run
 from tests.exports.paper import API, LABELS, TEST_ITEMS, answers, experiment, imported, three_runs
@@ -169,8 +170,16 @@ def test_methods_name_every_number(session: Session, actor: Actor, client: TestC
         "exact McNemar test",
     ):
         assert said in text, f"{said!r} is not in:\n{text}"
+    assert "stands in train too" not in text
     assert "  " not in text
     assert not re.search(r"\.\.|\bNone\b|\{\}|\[\]", text)
+
+
+def test_methods_count_the_test_items_that_stand_in_train(
+    session: Session, actor: Actor, client: TestClient
+) -> None:
+    text = methods(read_state(session, actor, three_runs(session, actor, client, leaked=7)))
+    assert "The input of 7 test items stands in train too, word for word." in text
 
 
 def test_references_are_of_what_was_used(session: Session, actor: Actor, client: TestClient) -> None:

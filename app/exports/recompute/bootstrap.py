@@ -20,6 +20,7 @@ def intervals(items: list[Item], task: str, labels: list[str]) -> dict[str, Inte
         probabilities=[dict(zip(labels, item.p, strict=True)) if item.p else None for item in items],
         groups=[item.group for item in items],
         raw=[item.given for item in items],
+        marks=[item.mark for item in items] if any(item.mark is not None for item in items) else (),
     )
     found = {metric.name: metric.compute(sample) for metric in for_task(task) if metric.format != "table"}
     return {name: (value.low, value.high) for name, value in found.items() if value is not None}

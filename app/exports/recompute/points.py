@@ -226,6 +226,11 @@ def _json_fields(items: list[Item], _labels: list[str]) -> Found:
     return {"value": math.fsum(shares) / len(shares), "n": len(items)}
 
 
+def _judge_score(items: list[Item], _labels: list[str]) -> Found:
+    marks = [item.mark for item in items if item.mark is not None]
+    return {"value": math.fsum(marks) / len(marks), "n": len(marks)} if marks else None
+
+
 CLASSES, NUMBER = ("classification",), ("number",)
 METRICS: dict[str, tuple[tuple[str, ...], Callable[[list[Item], list[str]], Found]]] = {
     "accuracy": (CLASSES, _right),
@@ -249,4 +254,5 @@ METRICS: dict[str, tuple[tuple[str, ...], Callable[[list[Item], list[str]], Foun
     "json_valid": (("json",), _valid),
     "json_fields": (("json",), _json_fields),
     "chrf": (("text",), _chrf),
+    "judge_score": (("classification", "number", "list", "json", "text"), _judge_score),
 }

@@ -20,6 +20,7 @@ class Item:
     correct: bool
     p: list[float] | None
     in_train: bool
+    mark: float | None = None
 
 
 def load(path: Path, labels: list[str]) -> list[Item]:
@@ -40,6 +41,7 @@ def _item(row: dict[str, Any], labels: list[str]) -> Item:
         row["correct"],
         None if not p or None in p else [float(x) for x in p],
         row["in_train"],
+        row.get("judge_mark"),
     )
 
 
