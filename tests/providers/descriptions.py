@@ -31,7 +31,7 @@ class Description:
             pattern = re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(f"{self.base}{template}"))
             # Google's style writes whole resource names into one placeholder.
             found = self.raw["paths"][template].get(method.lower())
-            if found and re.fullmatch(pattern, path):
+            if found is not None and re.fullmatch(pattern, path):
                 shared = self.raw["paths"][template].get("parameters", [])
                 return {**found, "parameters": [*shared, *found.get("parameters", [])]}
         return None
