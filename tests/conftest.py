@@ -19,7 +19,7 @@ from app.lab.actor import Actor, first_actor
 from app.lab.sign_in import make_token
 from app.migrate import migrate
 from app.tables import TokenKind
-from tests.fresh import forget_settings
+from tests.fresh import forget_settings, share_compiled
 
 for name in [name for name in os.environ if name.startswith("TUNEBOOK_")]:
     # The settings of whoever runs the tests are theirs. The one that stays is no setting: it tells tests/providers
@@ -27,6 +27,7 @@ for name in [name for name in os.environ if name.startswith("TUNEBOOK_")]:
     if name != "TUNEBOOK_API_DESCRIPTIONS":
         del os.environ[name]
 Settings.model_config["env_file"] = None
+share_compiled()
 
 SHAPES = ("laptop", "server")
 # Tests of these kinds run on SQLite and files alone: they are slow, and what they try lies elsewhere.
@@ -121,14 +122,12 @@ def home(
         forget_settings()
         return
     postgres, redis = request.getfixturevalue("postgres"), request.getfixturevalue("redis")
-    address = postgres.new_database()
-    monkeypatch.setenv("TUNEBOOK_DATABASE_URL", address)
+    monkeypatch.setenv("TUNEBOOK_DATABASE_URL", postgres.emptied())
     monkeypatch.setenv("TUNEBOOK_BROKER_URL", f"{redis.connection_url}/0")
     redis.client().flushall()
     forget_settings()
     yield tmp_path
     forget_settings(close=True)
-    postgres.drop(address)
 
 
 @pytest.fixture
