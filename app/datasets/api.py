@@ -56,6 +56,8 @@ class SplitAsked(BaseModel):
     pattern: str = Field("", max_length=1000)
     test_groups: list[str] = []
     validation_groups: list[str] = []
+    # Kind "file" alone: the share of train that becomes the validation part where the file names none.
+    of_train: float = Field(0.0, allow_inf_nan=False)
 
 
 class HubAsked(BaseModel):

@@ -17,7 +17,7 @@ WARNINGS = {
     "long-answer": "The answer is far longer than the others.",
     "some-without-split": "Some rows name no split while others do; they go to train.",
     "no-test-part": "The split key names no TEST row, so a seeded split is drawn instead.",
-    "no-validation-part": "The split key names no VALIDATION row; what needs one draws it from train by seed.",
+    "no-validation-part": "The split key names no VALIDATION row; an experiment can draw one from train by seed.",
     "duplicate": "The same prompt with the same answer stands more than once.",
     "contradiction": "The same prompt has different answers.",
     "leak": "The same prompt stands in more than one part of the split, so the test is partly known in training.",

@@ -32,7 +32,8 @@ _TWIN = np.dtype([("number", "i4"), ("first", "i4"), ("key", "i8"), ("line", "i4
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """What a person asks for. `key` is a metadata key of the rows ("family", "meta.family"), `pattern` a
+    """What a person asks for; shares are of all items, `of_train` (of a file's own split without a validation part) is
+    the share of train that becomes validation. `key` is a metadata key of the rows ("family", "meta.family"), `pattern` a
     regular expression over the prompt whose first group (or whole match) names the item's group."""
 
     kind: str = "seeded"
@@ -44,6 +45,7 @@ class SplitRequest:
     pattern: str = ""
     test_groups: tuple[str, ...] = ()
     validation_groups: tuple[str, ...] = ()
+    of_train: float = 0.0
 
 
 class Known(NamedTuple):
@@ -90,6 +92,8 @@ def _ceiling(known: Known, parts: Any) -> dict[str, int] | None:
 
 def default_name(request: SplitRequest) -> str:
     """A name that says what the split is."""
+    if request.kind == "file" and request.of_train:
+        return f"file, {100 * request.of_train:.4g} % of train to validation, seed {request.seed}"
     if request.kind == "file":
         return "file"
     drawn = f"{100 * request.test:g} % test, {100 * request.validation:g} % validation, seed {request.seed}"
@@ -102,7 +106,7 @@ def default_name(request: SplitRequest) -> str:
 
 def _parameters(request: SplitRequest) -> dict[str, Any]:
     if request.kind == "file":
-        return {}
+        return {"of_train": request.of_train, "seed": request.seed} if request.of_train else {}
     drawn = {"seed": request.seed, "test": request.test, "validation": request.validation}
     if request.kind == "seeded":
         return drawn
@@ -112,23 +116,17 @@ def _parameters(request: SplitRequest) -> dict[str, Any]:
 
 
 def _draw(session: Session, dataset: Dataset, request: SplitRequest, known: Known) -> Drawn:
+    few = known.codes is not None and len(dataset.labels) <= FEW_LABELS
+    strata = known.codes if few else None
+    same = known.twins[:2] if len(known.twins[0]) else None
     if request.kind == "file":
         rows = raw_rows(session, dataset.id or 0, "file_part")
         parts = np.fromiter((part for (part,) in rows), np.uint8, dataset.items)
         if not (parts == TEST).any():
             raise Invalid("The file's own split names no test row.", "Make a seeded split instead.")
-        return draws.from_file(parts)
+        return draws.from_file(parts, request.of_train, request.seed, strata, same)
     if request.kind == "seeded":
-        few = known.codes is not None and len(dataset.labels) <= FEW_LABELS
-        same = known.twins[:2]
-        return draws.seeded(
-            dataset.items,
-            request.test,
-            request.validation,
-            request.seed,
-            known.codes if few else None,
-            same if len(same[0]) else None,
-        )
+        return draws.seeded(dataset.items, request.test, request.validation, request.seed, strata, same)
     if request.kind != "grouped":
         raise Invalid(f"There is no kind of split {request.kind!r}.", f"Choose one of {', '.join(KINDS)}.")
     group_of, groups = read_groups(session, dataset, request.key, request.pattern)

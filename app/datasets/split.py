@@ -38,17 +38,60 @@ def split_hash(dataset_sha256: str, parts: bytes) -> str:
     return hashlib.sha256(dataset_sha256.encode() + parts).hexdigest()
 
 
-def from_file(file_parts: Array) -> Drawn:
-    """The file's own parts (uint8); items without one go to train."""
+def from_file(
+    file_parts: Array,
+    of_train: float = 0.0,
+    seed: int = 1,
+    strata: Array | None = None,
+    same: tuple[Array, Array] | None = None,
+) -> Drawn:
+    """The file's own parts (uint8); items without one go to train. `of_train` of train, drawn by seed, becomes the
+    validation part of a file that names none; `strata` and `same` as for seeded()."""
     parts = np.where(file_parts == UNUSED, TRAIN, file_parts).astype(np.uint8)
     remarks = ["Parts are those that the file's own split key names."]
     if lost := int((file_parts == UNUSED).sum()):
         remarks.append(f"{lost:,} rows name no split while others do; they went to train.")
-    if not (parts == VALIDATION).any():
-        remarks.append(
-            "The file names no validation part; what needs one draws it from train by seed and says so."
-        )
+    if of_train:
+        remarks.append(_draw_validation(parts, of_train, seed, strata, same))
+    elif not (parts == VALIDATION).any():
+        remarks.append("The file names no validation part; an experiment can draw one from train by seed.")
     return Drawn(parts.tobytes(), remarks)
+
+
+def _draw_validation(
+    parts: Array, share: float, seed: int, strata: Array | None, same: tuple[Array, Array] | None
+) -> str:
+    """Moves a share of train to validation, in place; the sentence that says so. Raises Invalid where it cannot."""
+    if (parts == VALIDATION).any():
+        raise Invalid(
+            "The file names a validation part already.",
+            "Leave the share of train empty: the file's own validation part is taken.",
+            {"validation": "the file has a validation part"},
+        )
+    check_shares(0.0, share)
+    pool = parts == TRAIN
+    followers, leaders = _twins_within(pool, same) if same is not None else (parts[:0], parts[:0])
+    pool[followers] = False
+    codes = np.zeros(len(parts), np.int8) if strata is None else strata
+    sizes = np.bincount(codes[pool], minlength=int(codes.max(initial=0)) + 1)
+    wanted = _shares(sizes, share)
+    for code in np.flatnonzero(sizes):
+        members = np.flatnonzero(pool & (codes == code)).astype(np.int32)
+        parts[members[_smallest(lots(members, seed), int(wanted[code]))]] = VALIDATION
+    parts[followers] = parts[leaders]
+    if not (parts == TRAIN).any() or not (parts == VALIDATION).any():
+        raise Invalid("The train part is too small to draw validation from.", "Take all of it for training.")
+    how = "stratified by label" if strata is not None else "without regard to the answers"
+    return f"{100 * share:.4g} % of its train part, drawn by seed {seed}, {how}, are the validation part."
+
+
+def _twins_within(pool: Array, same: tuple[Array, Array]) -> tuple[Array, Array]:
+    """(items of the pool that repeat the prompt of an earlier one of it, those earlier ones)."""
+    inside = pool[same[0]]
+    numbers, firsts = same[0][inside], same[1][inside]
+    _, first, of = np.unique(firsts, return_index=True, return_inverse=True)
+    leaders = numbers[first][of]
+    return numbers[numbers != leaders], leaders[numbers != leaders]
 
 
 def seeded(

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
 
 from app.datasets.queries import find_split
+from app.datasets.validation import FromTrain
 from app.errors import Invalid
 from app.experiments.designs import read_design
 from app.experiments.experiment_file import dataset_by_hash, experiment_yaml, settled_row, split_by_hash
@@ -71,6 +72,9 @@ class ExperimentAsked(BaseModel):
     augment: dict[str, Any] = {}
     # "validation": test scores stay hidden until the test set is unlocked.
     choose_on: str = Field("", max_length=20)
+    # The share of train that becomes the validation part, for a file that names none; and the seed of the draw.
+    validation_from_train: float = Field(0.0, ge=0, lt=1)
+    validation_seed: int = Field(1, ge=0, lt=2**31)
     dry_run: bool = False
     launch_key: str | None = Field(None, min_length=8, max_length=64)
 
@@ -97,6 +101,7 @@ def post_experiment(
         design=read_design(asked.design),
         augment=asked.augment,
         choose_on=asked.choose_on,
+        validation=FromTrain(asked.validation_from_train, asked.validation_seed),
     )
     if asked.launch_key:
         request = LaunchRequest(**{**request.__dict__, "launch_key": asked.launch_key})

@@ -2,6 +2,7 @@
 
 from app.catalog.facts import DataFacts
 from app.datasets.leaks import ceiling_of, ceiling_sentence
+from app.runs.prepare import max_new_tokens
 from app.tables import Dataset, Split
 
 
@@ -17,5 +18,6 @@ def data_facts(dataset: Dataset, split: Split) -> DataFacts:
         mean_tokens=float(facts.get("mean_tokens") or 0),
         max_tokens=int(facts.get("max_tokens") or 0),
         mean_characters=float(facts.get("mean_characters") or 0),
+        answer_tokens=max_new_tokens(dataset),
         ceiling=ceiling_sentence(ceiling_of(dataset, split)),
     )

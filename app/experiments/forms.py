@@ -14,6 +14,8 @@ from starlette.datastructures import FormData
 
 from app.catalog.facts import presets
 from app.catalog.models import find_model
+from app.datasets.validation import FromTrain
+from app.errors import Invalid
 from app.experiments.designs import Design, read_design
 from app.experiments.grid import shown as shown_text
 from app.experiments.plan import GridRow, PlannedModel
@@ -42,6 +44,14 @@ class LaunchForm:
     design: dict[str, str] = field(default_factory=dict)
     augment: dict[str, Any] = field(default_factory=dict)
     choose_on: str = ""
+    # Per cent of train for a validation part, and the seed of the draw, as posted.
+    validation: str = ""
+    validation_seed: str = "1"
+
+    @property
+    def from_train(self) -> FromTrain:
+        """The validation part to draw; raises Invalid with a sentence."""
+        return read_from_train(self.validation, self.validation_seed)
 
     @property
     def read_design(self) -> Design:
@@ -89,6 +99,8 @@ def read_launch_form(form: FormData) -> LaunchForm:
         _design(form),
         _augment(form),
         VALIDATION if text(form, "choose_on") else "",
+        text(form, "validation")[:20],
+        text(form, "validation_seed", "1")[:20],
     )
 
 
@@ -160,7 +172,31 @@ def asked_launch(form: LaunchForm) -> LaunchRequest:
         form.read_design,
         form.augment,
         form.choose_on,
+        form.from_train,
     )
+
+
+def read_from_train(share: str, seed: str) -> FromTrain:
+    """A share in per cent and a seed as typed; raises Invalid with a sentence."""
+    if not share:
+        return FromTrain()
+    try:
+        part = float(share.rstrip("% ").replace(",", ".")) / 100
+    except ValueError:
+        part = -1.0
+    if not 0 < part < 1:
+        raise Invalid(
+            f"The validation part cannot be {share!r} of train.",
+            "Write a percentage above 0 and below 100, for example 10, or nothing.",
+            {"validation": "a percentage above 0 and below 100"},
+        )
+    if not (seed.isascii() and seed.isdigit() and int(seed) < 2**31):
+        raise Invalid(
+            f"The seed of the validation part is {seed!r}.",
+            "Write a whole number from 0 to 2,147,483,647.",
+            {"validation_seed": "a whole number"},
+        )
+    return FromTrain(part, int(seed))
 
 
 def _memory(raw: str) -> dict[str, Any]:

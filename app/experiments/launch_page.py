@@ -1,6 +1,6 @@
 """What the launch page shows: tiles in groups, the plan with its fields, and the bar with the one button."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlmodel import Session
 
@@ -15,7 +15,7 @@ from app.experiments.facts import data_facts
 from app.experiments.forms import LaunchForm, asked_launch, remember
 from app.experiments.grid import shown
 from app.experiments.plan import Plan, PlannedModel
-from app.experiments.service import data_of, plan_data
+from app.experiments.service import asked_data, data_of, plan_data
 from app.format import about, money
 from app.hyperparameters import Hyperparameter
 from app.lab.actor import Actor
@@ -85,6 +85,11 @@ class LaunchPage:
         return {**standard, "key": "", "pattern": "", **self.form.design}
 
     @property
+    def lacks_validation(self) -> bool:
+        """Whether a split is offered whose validation part can be drawn from train."""
+        return any(one.kind == "file" and not one.counts.get("validation") for one in self.splits)
+
+    @property
     def metadata_keys(self) -> list[str]:
         """The keys of the rows that groups can be read from."""
         return list(self.dataset.facts.get("metadata_keys") or [])[:12]
@@ -118,7 +123,8 @@ def launch_page(session: Session, actor: Actor, form: LaunchForm) -> LaunchPage:
     dataset, split = data_of(session, actor, form.dataset_id, split_id)
     plan, error, hint = None, "", ""
     try:
-        plan = plan_data(session, dataset, split, asked_launch(form))
+        asked = replace(asked_launch(form), split_id=split.id or 0)
+        plan = plan_data(session, *asked_data(session, actor, asked), asked)
     except TunebookError as problem:
         error, hint = problem.message, problem.hint
     rows = [_plan_row(row, form.chosen_presets.get(row.model.id, "")) for row in plan.rows] if plan else []

@@ -24,7 +24,9 @@ def split_problems(cells: Sequence[DataFacts], design: Design, choose_on: str) -
             "lock the test set."
         )
     elif choose_on and not all(facts.validation_items for facts in cells):
-        problems.append("This split has no validation part to choose on: take or make one that has.")
+        problems.append(
+            "This split has no validation part to choose on: draw one from train, or take or make a split that has one."
+        )
     return problems
 
 

@@ -10,6 +10,7 @@ from sqlmodel import Session, select
 from app.clock import in_seconds, now
 from app.config import settings
 from app.datasets.make_folds import Drawing, keep_splits
+from app.datasets.validation import FromTrain, with_validation
 from app.errors import Conflict, Invalid
 from app.experiments.designs import Design, make_cells
 from app.experiments.plan import GridRow, Plan, PlannedModel, PlannedRun, make_plan
@@ -37,11 +38,13 @@ class LaunchRequest:
     augment: Mapping[str, Any] = field(default_factory=dict)
     # "validation" locks the test set until a person unlocks it.
     choose_on: str = ""
+    # A validation part drawn from the train part of a file that names none.
+    validation: FromTrain = field(default_factory=FromTrain)
 
 
 def plan_experiment(session: Session, actor: Actor, request: LaunchRequest) -> Plan:
     """The plan of a launch, without launching."""
-    return plan_data(session, *data_of(session, actor, request.dataset_id, request.split_id), request)
+    return plan_data(session, *asked_data(session, actor, request), request)
 
 
 def plan_data(session: Session, dataset: Dataset, split: Split, request: LaunchRequest) -> Plan:
@@ -67,7 +70,11 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
         if same.project_id != actor.project_id:
             raise Conflict("This launch key is taken.", "Open the launch page again.")
         return same
-    dataset, split = data_of(session, actor, request.dataset_id, request.split_id)
+    dataset, split = asked_data(session, actor, request)
+    if split.id is None:
+        split.maker_id = actor.member_id
+        session.add(split)
+        session.flush()
     plan = plan_data(session, dataset, split, request)
     if not plan.rows:
         raise Invalid("No model is chosen.", "Tick at least one model.", {"models": "tick at least one"})
@@ -153,6 +160,20 @@ def snapshot(dataset: Dataset, split: Split) -> dict[str, object]:
         "task": dataset.task,
         "labels": dataset.labels,
     }
+
+
+def asked_data(session: Session, actor: Actor, request: LaunchRequest) -> tuple[Dataset, Split]:
+    """The dataset, and the split with the validation part that was asked for: then it may not be stored yet."""
+    dataset, split = data_of(session, actor, request.dataset_id, request.split_id)
+    if not request.validation.share:
+        return dataset, split
+    if request.design.pooled:
+        raise Invalid(
+            "Folds have no validation part, so none is drawn from train.",
+            "Leave the share of train empty, or choose one split.",
+            {"validation": "not with folds"},
+        )
+    return dataset, with_validation(session, dataset, split, request.validation)
 
 
 def data_of(session: Session, actor: Actor, dataset_id: int, split_id: int) -> tuple[Dataset, Split]:

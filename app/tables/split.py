@@ -24,5 +24,5 @@ class Split(Owned, table=True):
     # {"labels": {part: {label: n}}, "leaks": {"exact": n, "near": n, "lines": [...], "near_lines": [...]},
     #  "ceiling": {"right": n, "items": n, "contradictory": n} of the test part, or None}
     facts: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
-    # Sentences about what was done, for example "validation was drawn from train by seed 1".
+    # Sentences about what was done, for example "10 % of its train part, drawn by seed 1, are the validation part".
     remarks: list[str] = Field(default_factory=list, sa_type=Json)
