@@ -4,7 +4,7 @@ In a test: `with emulator() as world:` gives a World (_world.py); `world.url("op
 good until `world.refused_keys` holds it; `world.fail("openai POST /v1/files", 500)` sets a fault, `world.speed = 1000`
 or `world.advance(60)` makes jobs go on, `world.count_made("openai", "job")`, `world.duplicates()` and
 `world.microdollars` say what happened. As a process: `python -m tests.emulator --port 9000`, driven below /_emulator/
-(_control.py); it prints the TUNEBOOK_... settings that point Tunebook at it.
+(_control.py); --settings prints the TUNEBOOK_... settings that point Tunebook at it.
 
 A new service is one file tests/emulator/<name>.py with SERVICE = Service("<name>", "/<base path>"). Its routes are
 functions of a Call (_service.py):

@@ -1,4 +1,4 @@
-"""`python -m tests.emulator [--port N] [--speed X]`: all emulated services as a process of their own."""
+"""`python -m tests.emulator [--port N] [--speed X] [--settings]`: all emulated services as a process of their own."""
 
 import argparse
 
@@ -11,11 +11,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--speed", type=float, default=60.0)
+    parser.add_argument("--settings", action="store_true", help="say what points Tunebook here")
     asked = parser.parse_args()
     world = World(speed=asked.speed)
     server = bind(world, asked.port)
     print(world.base, flush=True)
-    for name, value in environment(world).items():
+    for name, value in environment(world).items() if asked.settings else ():
         print(f"{name}={value}", flush=True)
     server.serve_forever()
 

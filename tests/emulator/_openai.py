@@ -27,8 +27,13 @@ def owned_model(call: Call, name: str) -> dict[str, Any]:
     return {"id": name}
 
 
-def add_files(service: Service, purposes: Iterable[str] = PURPOSES, prefix: str = "file-") -> None:
-    """POST, GET, list, content and DELETE of files."""
+def add_files(
+    service: Service,
+    purposes: Iterable[str] = PURPOSES,
+    prefix: str = "file-",
+    checked_in: float = 0.0,
+) -> None:
+    """POST, GET, list, content and DELETE of files. `checked_in`: seconds of a job's life that a check takes."""
     base = service.base_path
 
     @service.route("POST", f"{base}/files", form={"file": True, "purpose": True, "expires_after*": False})
@@ -36,18 +41,20 @@ def add_files(service: Service, purposes: Iterable[str] = PURPOSES, prefix: str 
         purpose = call.part("purpose").text
         if purpose not in purposes:
             raise Problem(400, f"'{purpose}' is not one of {sorted(purposes)} - 'purpose'")
-        return public(put_file(call, call.part("file"), purpose, prefix))
+        file = put_file(call, call.part("file"), purpose, prefix)
+        file["_timeline"] = Timeline([("pending", checked_in)], "processed", call.world.now())
+        return shown(call, file)
 
     @service.route("GET", f"{base}/files", query=("after", "limit", "order", "purpose"))
     def listed(call: Call) -> Any:
         wanted = call.query.get("purpose")
         found = [each for each in call.listed("file") if wanted in (None, each["purpose"])]
         page, more = page_after(found, call.query, 10_000)
-        return {"object": "list", "data": [public(each) for each in page], "has_more": more}
+        return {"object": "list", "data": [shown(call, each) for each in page], "has_more": more}
 
     @service.route("GET", f"{base}/files/{{id}}")
     def one(call: Call) -> Any:
-        return public(call.thing("file", call.params["id"]))
+        return shown(call, call.thing("file", call.params["id"]))
 
     @service.route("GET", f"{base}/files/{{id}}/content")
     def content(call: Call) -> Any:
@@ -59,6 +66,12 @@ def add_files(service: Service, purposes: Iterable[str] = PURPOSES, prefix: str 
         call.thing("file", call.params["id"])
         del call.things("file")[call.params["id"]]
         return {"id": call.params["id"], "object": "file", "deleted": True}
+
+
+def shown(call: Call, file: dict[str, Any]) -> dict[str, Any]:
+    """A file as it stands."""
+    line = file.get("_timeline")
+    return {**public(file), "status": line.state(call.world) if line else file["status"]}
 
 
 def put_file(call: Call, part: Part, purpose: str, prefix: str = "file-") -> dict[str, Any]:

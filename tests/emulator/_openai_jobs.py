@@ -124,8 +124,11 @@ def _check(call: Call, asked: dict[str, Any], rules: Rules) -> None:
     if asked["model"] not in rules.models and not asked["model"].startswith("ft:"):
         raise Problem(400, f"Model {asked['model']} is not available for fine-tuning", "model_not_available")
     for name in ("training_file", "validation_file"):
-        if asked.get(name) and call.thing("file", asked[name])["purpose"] != "fine-tune":
+        file = call.thing("file", asked[name]) if asked.get(name) else None
+        if file and file["purpose"] != "fine-tune":
             raise Problem(400, f"{name} must have the purpose 'fine-tune'", "invalid_file_purpose")
+        if file and not file["_timeline"].ended(call.world):
+            raise Problem(400, f"{name} is still being checked", "invalid_file_status")
     metadata = asked.get("metadata") or {}
     if len(metadata) > 16 or any(len(key) > 64 or len(value) > 512 for key, value in metadata.items()):
         raise Problem(400, "metadata: at most 16 pairs, keys of 64 and values of 512 characters")
@@ -184,11 +187,7 @@ def job_now(call: Call, job: dict[str, Any], rules: Rules) -> dict[str, Any]:
         "finished_at": int(world.now()) if state in ENDED else None,
         "estimated_finish": int(world.now() + left) if state == "running" else None,
         "trained_tokens": job["_tokens"] if state == "succeeded" else None,
-        "error": error
-        if state == "failed"
-        else {"code": None, "message": None, "param": None}
-        if call.service.name == "azure"
-        else None,
+        "error": error if state == "failed" else None,
         "hyperparameters": resolved,
         "method": {"type": "supervised", "supervised": {"hyperparameters": resolved}},
     }

@@ -29,16 +29,23 @@ PIECE = 65536
 FILES = Service("_files", "")
 
 
+def service_names() -> list[str]:
+    """Files of this folder that may give a SERVICE; each is named after it."""
+    names = [info.name for info in pkgutil.iter_modules(package.__path__)]
+    return [name for name in names if not name.startswith(("_", "test_"))]
+
+
 @lru_cache
+def service(name: str) -> Service | None:
+    """One service; its file (and the SDK that it checks with) is imported when it is first asked for."""
+    if name not in service_names():
+        return None
+    return getattr(importlib.import_module(f"tests.emulator.{name}"), "SERVICE", None)
+
+
 def services() -> dict[str, Service]:
-    """Every file of this folder that gives a SERVICE, by its name."""
-    found = {}
-    for info in pkgutil.iter_modules(package.__path__):
-        if not info.name.startswith(("_", "test_")):
-            service = getattr(importlib.import_module(f"tests.emulator.{info.name}"), "SERVICE", None)
-            if service is not None:
-                found[service.name] = service
-    return found
+    """All of them, by name."""
+    return {name: found for name in service_names() if (found := service(name)) is not None}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -64,11 +71,11 @@ class Handler(BaseHTTPRequestHandler):
         first, _, rest = parts.path.lstrip("/").partition("/")
         if first == "_emulator":
             return self._send(control(self.world, self.command, rest, raw))
-        service = FILES if first == FILES.name else services().get(first)
-        if service is None:
+        wanted = FILES if first == FILES.name else service(first)
+        if wanted is None:
             return self._send(Answer({"error": f"no service {first!r}"}, 404))
         path, query = unquote(f"/{rest}"), flat(parts.query)
-        call = Call(self.world, service, self.command, path, query, self.headers, raw)
+        call = Call(self.world, wanted, self.command, path, query, self.headers, raw)
         seen = Seen(first, call.method, call.path, parts.query, _readable(raw), self.world.now())
         with self.world.lock:
             self.world.seen.append(seen)

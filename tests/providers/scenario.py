@@ -28,7 +28,7 @@ from app.providers._shapes import (
     TuningJob,
 )
 from tests.emulator import emulator
-from tests.emulator._server import services
+from tests.emulator._server import service
 from tests.emulator._world import World
 
 KEY = "sk-canary-4711"
@@ -138,9 +138,9 @@ def ask(stage: Stage, model: str, count: int = 6, **decoding: Any) -> list[str]:
 @contextmanager
 def on_stage(name: str, folder: Path, fields: dict[str, str] | None = None) -> Iterator[Stage]:
     """The provider of that name, connected to its emulated service."""
-    provider, service = providers()[name], services()[name]
+    provider, emulated = providers()[name], service(name)
     with emulator() as world, httpx.Client() as client:
-        access = Access(provider.label, world.url(name, service.base_path), KEY, fields or {})
+        access = Access(provider.label, world.url(name, emulated.base_path), KEY, fields or {})
         yield Stage(provider, provider.connect(access, client), world, folder, fields or {})
 
 
