@@ -11,7 +11,7 @@ from app.providers._shapes import Page, Point
 
 def points_after(
     cursor: str,
-    found: Iterable[Mapping[str, Any]],
+    given: Iterable[Mapping[str, Any]],
     names: Mapping[str, tuple[str, ...]],
     steps: tuple[str, ...],
 ) -> Page:
@@ -19,10 +19,10 @@ def points_after(
     each curve, in the order of `names`. `steps`: the service's names for the step of a row."""
     seen = {curve: int(each) for curve, each in zip(names, cursor.split(","), strict=False) if each.isdigit()}
     points = []
-    for row in found:
+    for row in given:
         step = next((each for name in steps if (each := whole(row, name)) is not None), None)
         for curve, theirs in names.items():
-            value = next((each for name in theirs if (each := number(row, name)) is not None), None)
+            value = next((found for name in theirs if (found := number(row, name)) is not None), None)
             if step is not None and value is not None and step > seen.get(curve, -1):
                 points.append(Point(curve, step, value))
     last = seen | {point.name: point.step for point in sorted(points, key=lambda point: point.step)}

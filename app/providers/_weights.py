@@ -18,9 +18,11 @@ PIECE = 4 * 2**20
 
 
 def kept_name(name: str) -> str:
-    """The plain file name under which a file is kept; "" for one that is left away."""
-    plain = PurePosixPath(name.replace("\\", "/")).name
-    return plain if plain.endswith(KEPT) and not plain.startswith(".") else ""
+    """The plain file name under which a file is kept; "" for one that is left away: another kind, or a path that leaves
+    its folder."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    inside = not path.is_absolute() and ".." not in path.parts
+    return path.name if inside and path.name.endswith(KEPT) and not path.name.startswith(".") else ""
 
 
 def fetch_file(api: Api, url: str, final: Path) -> Path:

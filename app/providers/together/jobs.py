@@ -244,7 +244,8 @@ def job_of(api: Api, raw: Any) -> RemoteJob:
         state=state,
         phase=phase,
         launch_key=text(raw, "suffix"),
-        model=text(raw, "model_output_name"),
+        # The name stands there from the start.
+        model=text(raw, "model_output_name") if phase == Phase.DONE else "",
         message=_message(events) if phase == Phase.FAILED else "",
         resolved=resolved(raw),
         progress=_progress(events),
