@@ -79,3 +79,10 @@ def dispose() -> None:
 def is_sqlite(session: Session) -> bool:
     """Whether this session talks to SQLite."""
     return session.get_bind().dialect.name == "sqlite"
+
+
+def clean(text: str | None) -> str | None:
+    """Text that every database stores: without NUL and lone surrogates."""
+    if text is None:
+        return None
+    return text.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode()

@@ -8,6 +8,7 @@ import msgspec
 from sqlmodel import Session, select
 
 from app.datasets.items import PART_NAMES
+from app.db import clean
 from app.errors import Invalid
 from app.evaluations.answers import default_rules
 from app.evaluations.pool import pool_folds
@@ -94,10 +95,3 @@ def _new(line: Line, labels: list[str]) -> NewPrediction:
         line.tokens,
         clean(line.error),
     )
-
-
-def clean(text: str | None) -> str | None:
-    """Text that every database stores: without NUL and lone surrogates."""
-    if text is None:
-        return None
-    return text.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode()

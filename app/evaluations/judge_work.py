@@ -16,8 +16,7 @@ from sqlmodel import Session, col, select
 
 from app.clock import in_seconds, now
 from app.datasets.stored import group_name, items_by_number
-from app.db import session_scope
-from app.evaluations.finish import clean
+from app.db import clean, session_scope
 from app.evaluations.judge_prompts import PAIR, fill, read_mark
 from app.evaluations.judge_result import microdollars, result
 from app.evaluations.judge_score import store_judge_score

@@ -8,9 +8,9 @@ from sqlmodel import Session, select
 
 from app.clock import now
 from app.datasets.stored import part_items
+from app.db import clean
 from app.errors import Conflict, Invalid
 from app.evaluations.answers import default_rules
-from app.evaluations.finish import clean
 from app.evaluations.service import NewPrediction, score_evaluation, store_evaluation
 from app.experiments.import_file import MAX_BYTES, MAX_ROWS, ImportedRow, read_rows
 from app.experiments.match import match_rows
