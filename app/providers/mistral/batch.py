@@ -103,6 +103,7 @@ def batch_of(api: Api, raw: Any) -> RemoteBatch:
 
 def read(api: Api, batch: RemoteBatch, folder: Path) -> Iterator[BatchAnswer]:
     """Every answer of a batch that has ended, in any order."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name in ("output_file", "error_file"):
         id = text(batch.raw, name)
         if id:
