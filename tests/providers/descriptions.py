@@ -15,6 +15,8 @@ from jsonschema import Draft202012Validator
 
 from tests.emulator._world import Seen
 
+BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+
 
 class Description:
     """One file; problems() says what of a request it does not allow."""
@@ -101,6 +103,9 @@ def modern(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     found = {name: modern(value) for name, value in node.items()}
+    for bound in BOUNDS:
+        if isinstance(found.get(bound), str):  # 1e-08 is text in YAML 1.1
+            found[bound] = float(found[bound])
     for flag, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if isinstance(found.get(flag), bool) and found.pop(flag) and bound in found:
             found[flag] = found.pop(bound)
