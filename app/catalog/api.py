@@ -1,29 +1,37 @@
 """The models one can launch, as JSON."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from fastapi import APIRouter
 
 from app.catalog.facts import hyperparameters
-from app.catalog.models import Model, all_models, open_model
-from app.web.session import Acting
+from app.catalog.model import Model
+from app.catalog.models import all_models, open_model
+from app.catalog.shelf import read_shelf
+from app.web.session import Acting, Database
 
 router = APIRouter()
 
 
 @router.get("/models")
-def list_models(actor: Acting) -> dict[str, Any]:
-    """Every model on the grid; `hf/<name or folder>` models need not be listed to be launched."""
-    return {"models": [_json(model) for model in all_models()]}
+def list_models(session: Database, actor: Acting) -> dict[str, Any]:
+    """Every model on the grid; `hf/<name or folder>` models need not be listed to be launched, nor a service's
+    `<provider>/<model>` and `prompt/<provider>/<model>` where it takes any name."""
+    return {"models": [_json(model) for model in all_models(read_shelf(session, actor))]}
 
 
 @router.get("/models/{model_id:path}")
-def get_model(model_id: str, actor: Acting) -> dict[str, Any]:
+def get_model(model_id: str, session: Database, actor: Acting) -> dict[str, Any]:
     """One model with its hyperparameters; 404 for a name that is no model's."""
-    model = open_model(model_id)
+    model = open_model(model_id, read_shelf(session, actor))
     return {**_json(model), "hyperparameters": [asdict(field) for field in hyperparameters(model)]}
 
 
 def _json(model: Model) -> dict[str, Any]:
-    return {**asdict(model), "available": not model.unavailable}
+    offer = model.offer
+    said = {**asdict(replace(model, offer=None)), "available": not model.unavailable}
+    said["prices"] = asdict(offer.price) if offer and offer.price else None
+    said["context_tokens"] = offer.context_tokens if offer else None
+    said.pop("offer")
+    return said

@@ -5,10 +5,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from app import baselines
-from app.catalog.models import Model, trainer
+from app.catalog import hosted, prompted
+from app.catalog.model import Model
+from app.catalog.models import trainer
 from app.config import settings
 from app.errors import Invalid
 from app.hyperparameters import Hyperparameter
+from app.providers import providers
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class DataFacts:
     mean_tokens: float
     max_tokens: int
     mean_characters: float
+    # Room for the longest answer.
+    answer_tokens: int = 64
     groups: dict[str, int] = field(default_factory=dict)
     # The best score that contradictory labels leave, as a sentence; empty when there are none.
     ceiling: str = ""
@@ -33,6 +38,10 @@ def hyperparameters(model: Model) -> tuple[Hyperparameter, ...]:
     if model.kind == "baseline":
         kind = baselines.load(model.id.partition("/")[2])
         return tuple(Hyperparameter(**field) for field in kind.hyperparameters)
+    if model.kind == "hosted" and model.offer:
+        return hosted.hyperparameters(model.provider, model.offer)
+    if model.kind == "prompt":
+        return prompted.hyperparameters(providers().get(model.provider))
     return trainer().hyperparameters(model.id)
 
 
@@ -40,34 +49,56 @@ def suggest(model: Model, facts: DataFacts) -> dict[str, Any]:
     """A sensible value for every hyperparameter on this data."""
     if model.kind == "baseline":
         return {field.name: field.default for field in hyperparameters(model)}
+    if model.kind == "hosted" and model.offer:
+        return hosted.suggest(model.provider, model.offer, asdict(facts))
+    if model.kind == "prompt":
+        return prompted.suggest(providers().get(model.provider), asdict(facts))
     return trainer().suggest(model.id, asdict(facts))
 
 
 def presets(model: Model) -> dict[str, dict[str, Any]]:
     """Named sets of values, for example {"LoRA r 8, alpha 32": {...}}."""
-    return {} if model.kind == "baseline" else trainer().presets(model.id)
+    return trainer().presets(model.id) if model.kind in ("starter", "hf") else {}
 
 
 def estimate(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> dict[str, Any]:
-    """{"tokens": int or None, "seconds": float or None, "microdollars": int} for one seed."""
+    """{"tokens": int or None, "seconds": float or None, "microdollars": int or None} for one seed, and for a service's
+    model "basis": how the money was computed and from which price. None: not known."""
     cores = settings().threads_per_run
     if model.kind == "baseline":
         kind = baselines.load(model.id.partition("/")[2])
         seconds = kind.estimate(facts.train_items, facts.mean_characters, cores)
         return {"tokens": None, "seconds": seconds, "microdollars": 0}
+    if model.offer is not None:
+        return _remote_estimate(model, asdict(facts), values)
     guess = trainer().estimate(model.id, asdict(facts), dict(values), cores)
     return {"tokens": guess["tokens"], "seconds": guess["seconds"], "microdollars": 0}
+
+
+def _remote_estimate(model: Model, facts: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    assert model.offer is not None
+    if model.kind == "hosted":
+        tokens, cost, basis = hosted.estimate(model.provider, model.offer, facts, values)
+    else:
+        tokens, cost, basis = prompted.estimate(model.offer, facts, values)
+    return {"tokens": tokens, "seconds": None, "microdollars": cost, "basis": basis}
 
 
 def problems(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> list[str]:
     """What would go wrong, as sentences; empty when the model can be launched."""
     if model.unavailable:
-        return [f"{model.label} cannot run here: {model.unavailable}."]
+        reason = model.unavailable.rstrip(".")
+        mend = " Enter it under Settings." if reason.startswith("needs a key") else ""
+        return [f"{model.label} cannot run here: {reason}.{mend}"]
     if model.kind == "baseline":
         kind = baselines.load(model.id.partition("/")[2])
         if facts.task not in kind.tasks:
             return [f"{model.label} does not do the task {facts.task!r}; it does {', '.join(kind.tasks)}."]
         return []
+    if model.kind == "hosted" and model.offer:
+        return hosted.problems(model.provider, model.offer, asdict(facts), values)
+    if model.kind == "prompt" and model.offer:
+        return prompted.problems(model.offer, asdict(facts), values)
     return trainer().problems(model.id, asdict(facts), dict(values))
 
 

@@ -1,38 +1,19 @@
 """The list of models for the launch grid, and how a model's name is found. Called by launch, pages and the API."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app import baselines
+from app.catalog import offered
+from app.catalog.model import Model
+from app.catalog.shelf import Shelf, published_shelf
 from app.config import settings
 from app.errors import Invalid, NotFound
 from app.lab.machine import pytorch_version
+from app.providers import providers
 from app.registry import load_kinds
 
-
-@dataclass(frozen=True)
-class Model:
-    """What one must know before choosing a model."""
-
-    id: str
-    group: str
-    label: str
-    description: str
-    kind: str
-    size: str = ""
-    context: str = ""
-    price: str = "$0.00"
-    needs: str = ""
-    disclosed: str = "every hyperparameter shown"
-    weights: str = "weights stay here"
-    ends_on: str = ""
-    seed_matters: bool = True
-    path: str = ""
-    # Why it cannot be launched here; empty when it can.
-    unavailable: str = ""
-
-
+LONGEST_ID = 300
 # The groups of the grid in their order, with what is true of all models in one.
 GROUPS = {
     "Baselines": "free, seconds to minutes, no GPU",
@@ -49,29 +30,36 @@ def trainer() -> Any:
     return load_kinds("app.trainers", "TRAINER")["builtin"]
 
 
-def all_models() -> list[Model]:
-    """Every model that stands on the grid without being typed, in the grid's order."""
-    return [*_baselines(), *_starters(), *_folders()]
+def all_models(shelf: Shelf | None = None) -> list[Model]:
+    """Every model that stands on the grid without being typed, in the grid's order; services' with `shelf` alone."""
+    return [*_baselines(), *_starters(), *_folders(), *(offered.offered_models(shelf) if shelf else ())]
 
 
-def find_model(model_id: str) -> Model:
-    """The model named `model_id`; raises Invalid that says which names there are."""
+def find_model(model_id: str, shelf: Shelf | None = None) -> Model:
+    """The model named `model_id`; raises Invalid that says which names there are. Without `shelf` a service's model
+    is as the service's file knows it, and cannot be launched."""
     for model in all_models():
         if model.id == model_id:
             return model
     if model_id.startswith("hf/") and len(model_id) > 3:
         return _hugging_face(model_id[3:])
+    found = (
+        offered.find_offered(model_id, shelf or published_shelf()) if len(model_id) <= LONGEST_ID else None
+    )
+    if found is not None:
+        return found
     raise Invalid(
-        f"There is no model {model_id!r}.",
-        "See /models for the names; a Hugging Face model is written hf/<name or folder>.",
-        {"model": f"unknown model {model_id!r}"},
+        f"There is no model {model_id[:100]!r}.",
+        "See /models for the names; a Hugging Face model is written hf/<name or folder>, a service's "
+        "<provider>/<model>, one that is only asked prompt/<provider>/<model>.",
+        {"model": f"unknown model {model_id[:100]!r}"},
     )
 
 
-def open_model(model_id: str) -> Model:
+def open_model(model_id: str, shelf: Shelf | None = None) -> Model:
     """As find_model, for a model's own address: raises NotFound for a name that is no model's."""
     try:
-        return find_model(model_id)
+        return find_model(model_id, shelf)
     except Invalid as error:
         raise NotFound(error.message, error.hint) from error
 
@@ -196,11 +184,23 @@ def model_label(model_id: str) -> str:
         return str(baselines.load(name).label)
     if model_id in STARTERS:
         return STARTERS[model_id][0]
+    if group == offered.PROMPT:
+        place, _, asked = name.partition("/")
+        return f"{asked if place == offered.ENDPOINT else _service_label(place, asked)}, prompted"
+    if group not in ("hf", "imported", "baseline", "starter"):
+        return _service_label(group, name)
     return name.rstrip("/").rpartition("/")[2] if group == "hf" else name
+
+
+def _service_label(place: str, name: str) -> str:
+    provider = providers().get(place)
+    known = next((each.label for each in provider.offers if each.model == name), "") if provider else ""
+    return offered.offered_label(provider.label if provider else place, name, known)
 
 
 def model_group(model_id: str) -> str:
     """The group a model stands in, also when it cannot be launched any more; predictions made elsewhere are
     "Imported"."""
-    prefix = model_id.partition("/")[0]
-    return {"baseline": "Baselines", "imported": "Imported"}.get(prefix, "Local")
+    known = {"baseline": "Baselines", "imported": "Imported", "hf": "Local", "starter": "Local"}
+    known[offered.PROMPT] = "Prompted"
+    return known.get(model_id.partition("/")[0], "Hosted")

@@ -4,7 +4,7 @@ Without a session there is the shelf of what the providers' files say, for which
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from sqlmodel import Session, col, or_, select
@@ -70,7 +70,9 @@ def read_shelf(session: Session, actor: Actor) -> Shelf:
     settings = {row.provider: row for row in session.exec(select(ProviderSetting))}
     mine = or_(col(Credential.member_id) == actor.member_id, col(Credential.member_id).is_(None))
     keys: dict[str, list[Credential]] = {}
-    for row in session.exec(owned(actor, Credential).where(Credential.state != CredentialState.REMOVED, mine)):
+    for row in session.exec(
+        owned(actor, Credential).where(Credential.state != CredentialState.REMOVED, mine)
+    ):
         keys.setdefault(row.provider, []).append(row)
     places = {name: place_of(settings.get(name), provider) for name, provider in providers().items()}
     chosen = {name: choose(keys.get(name, []), each, places[name]) for name, each in providers().items()}
@@ -112,13 +114,7 @@ def _completed(offer: Offer, provider: Provider) -> Offer:
     known = _known(provider).get(offer.model)
     if known is None or (offer.price and offer.ends_on):
         return offer
-    return Offer(
-        **{
-            **{name: getattr(offer, name) for name in Offer.__dataclass_fields__},
-            "price": offer.price or known.price,
-            "ends_on": offer.ends_on or known.ends_on,
-        }
-    )
+    return replace(offer, price=offer.price or known.price, ends_on=offer.ends_on or known.ends_on)
 
 
 def _lacking(
@@ -137,4 +133,4 @@ def _lacking(
     if lacking:
         return f"needs {', '.join(lacking)}"
     refused = credential is not None and credential.state == CredentialState.FAILED
-    return "its key was refused" if refused and credential and credential.due_at and False else ""
+    return f"its key does not work: {credential.note}" if refused and credential else ""

@@ -1,0 +1,106 @@
+"""Models that are asked without training, zero-shot or with examples in the prompt: their settings and their cost.
+Called by facts.py; app/runs reads the same values from a run's ledger.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.catalog import hosted
+from app.hyperparameters import Hyperparameter
+from app.providers._base import Provider
+from app.providers._shapes import Offer
+
+MOST_EXAMPLES = 64
+LONGEST_ANSWER = 8192
+SELECTIONS = ("random", "nearest")
+WAYS = ("chat", "batch")
+
+
+def hyperparameters(provider: Provider | None) -> tuple[Hyperparameter, ...]:
+    """Every value of a prompted run; `provider` None: an endpoint of the Settings page."""
+    found = [
+        Hyperparameter(
+            "examples",
+            "Examples in the prompt",
+            "int",
+            0,
+            "Train items shown before each question; 0: none (zero-shot).",
+            minimum=0,
+            maximum=MOST_EXAMPLES,
+            simple=True,
+        ),
+        Hyperparameter(
+            "selection",
+            "Examples chosen",
+            "choice",
+            "random",
+            "random: the same for all items, drawn by the run's seed; nearest: for each item those whose text is "
+            "nearest to its own.",
+            choices=SELECTIONS,
+            simple=True,
+        ),
+        Hyperparameter(
+            "temperature",
+            "Temperature",
+            "float",
+            0.0,
+            "0: the likeliest answer.",
+            minimum=0.0,
+            maximum=2.0,
+        ),
+        Hyperparameter(
+            "max_tokens",
+            "Longest answer",
+            "int",
+            256,
+            "More than this is cut off.",
+            unit="tokens",
+            minimum=1,
+            maximum=LONGEST_ANSWER,
+        ),
+    ]
+    if provider is not None and provider.batch is not None and provider.batch.for_base:
+        found.append(
+            Hyperparameter(
+                "way",
+                "Asked by",
+                "choice",
+                "chat",
+                "chat: at once; batch: within a day, often at half the price and without probabilities of classes.",
+                choices=WAYS,
+            )
+        )
+    return tuple(found)
+
+
+def suggest(provider: Provider | None, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Zero-shot, with room for the longest answer of the data."""
+    values = {field.name: field.default for field in hyperparameters(provider)}
+    return {**values, "max_tokens": min(int(facts["answer_tokens"]), LONGEST_ANSWER)}
+
+
+def problems(offer: Offer, facts: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
+    """What cannot work: more examples than train items, or than the model reads."""
+    found = []
+    shown, train = int(values["examples"]), int(facts["train_items"])
+    if shown > train:
+        found.append(f"{shown} examples are asked for, but the split has {train} train items.")
+    needed = (shown + 1) * facts["mean_tokens"] + int(values["max_tokens"])
+    if offer.context_tokens and needed > offer.context_tokens:
+        found.append(
+            f"{shown} examples need about {needed:,.0f} tokens; {offer.label or offer.model} reads "
+            f"{offer.context_tokens:,}."
+        )
+    return found
+
+
+def estimate(
+    offer: Offer, facts: Mapping[str, Any], values: Mapping[str, Any]
+) -> tuple[int | None, int | None, str]:
+    """(tokens read, micro-dollars, how they were computed). An endpoint's prices stand in its offer."""
+    more = int(values["examples"]) * facts["mean_tokens"]
+    batch = values.get("way") == "batch"
+    facts = {**facts, "answer_tokens": min(int(values["max_tokens"]), int(facts["answer_tokens"]))}
+    predicts = hosted.asking(offer, facts, False, more, batch)
+    tokens = round(facts["test_items"] * (facts["mean_tokens"] + more))
+    return tokens, predicts.microdollars, f"Predictions: {predicts.basis}."
