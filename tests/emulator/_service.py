@@ -133,6 +133,8 @@ class Service:
     error: Callable[[int, str, str], Any] = openai_error
     key_of: Callable[[Call], str] = bearer
     routes: list[Route] = field(default_factory=list)
+    # What a person must do at the service before a tuned model (its name) answers.
+    by_hand: Callable[[World, str], None] = lambda world, model: None
 
     def route(
         self,

@@ -27,12 +27,18 @@ def azure_error(status: int, message: str, code: str) -> Any:
     return {"error": {"code": code or str(status), "message": message}}
 
 
-SERVICE = Service("azure", "/openai/v1", azure_error, key_of=lambda call: call.headers.get("api-key") or "")
-
-
 def deploy(world: World, name: str, model: str) -> None:
     """A deployment made by hand."""
     world.things["azure", "main", "deployment"][name] = {"model": model, "_at": world.now()}
+
+
+SERVICE = Service(
+    "azure",
+    "/openai/v1",
+    azure_error,
+    key_of=lambda call: call.headers.get("api-key") or "",
+    by_hand=lambda world, model: deploy(world, model, model),
+)
 
 
 def deployed(call: Call, name: str) -> dict[str, Any]:

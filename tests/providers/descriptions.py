@@ -45,7 +45,10 @@ class Description:
             yield "no such operation"
             return
         yield from self._query(operation, seen.query)
-        content = self.resolve(operation.get("requestBody") or {}).get("content") or {}
+        wanted = self.resolve(operation.get("requestBody") or {})
+        if not wanted.get("required") and seen.body == "":
+            return
+        content = wanted.get("content") or {}
         is_form = isinstance(seen.body, dict) and "multipart/form-data" in content
         media = content.get("multipart/form-data" if is_form else "application/json")
         if media is None:

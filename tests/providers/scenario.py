@@ -156,6 +156,7 @@ def exercise(stage: Stage) -> None:
     deployment = _deployed(stage, tuned) if provider.deploy and tuned else None
     if deployment:
         model = deployment.model
+    service(provider.name).by_hand(stage.world, model)
     if provider.chat:
         ask(stage, model, 1)
         ask(stage, model, 1, seed=1, top_logprobs=provider.chat.top_logprobs)
@@ -210,7 +211,8 @@ def _deployed(stage: Stage, tuned: RemoteJob) -> Deployment:
 
 def _exercise_batch(stage: Stage, model: str) -> None:
     batch, api, decoding = stage.provider.batch, stage.api, Decoding(max_tokens=20)
-    path = stage.folder / "questions.jsonl"
+    path, folder = stage.folder / "questions.jsonl", stage.folder / "batch"
+    folder.mkdir()
     lines = [json.dumps(batch.line(model, question, decoding)) for question in questions(4)]
     path.write_text("\n".join([*lines, ""]))
     made = batch.submit(api, path, model, decoding, "tb-batch-1")
@@ -220,7 +222,7 @@ def _exercise_batch(stage: Stage, model: str) -> None:
             break
         stage.world.advance(10 / stage.world.speed)
     done = batch.poll(api, made.id)
-    assert len(list(batch.read(api, done, stage.folder / "batch"))) == 4
+    assert len(list(batch.read(api, done, folder))) == 4
     if batch.cancel:
         other = batch.submit(api, path, model, decoding, "tb-batch-2")
         batch.cancel(api, other.id)
