@@ -279,3 +279,9 @@ def test_a_slow_answer_ends_at_its_deadline(stage):
     with pytest.raises(errors.Unclear):
         stage.api.get("models", seconds=0.3)
     assert time.monotonic() - started < 5
+
+
+def test_an_endless_answer_is_cut_off(stage):
+    stage.world.fail("openai GET /v1/models", "huge")
+    with pytest.raises(errors.Unclear, match="more than 64 MB"):
+        stage.provider.check_key(stage.api)
