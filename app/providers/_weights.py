@@ -6,8 +6,6 @@ import os
 import tarfile
 from pathlib import Path, PurePosixPath
 
-import pyarrow
-
 from app import errors
 from app.providers._http import Api
 
@@ -39,6 +37,8 @@ def unpack_zstd(api: Api, archive: Path, folder: Path) -> list[Path]:
 
     Raises errors.Refused for an archive that is none, or that holds more than it should.
     """
+    import pyarrow
+
     try:
         with (
             pyarrow.CompressedInputStream(pyarrow.OSFile(str(archive)), "zstd") as plain,

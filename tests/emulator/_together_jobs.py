@@ -1,18 +1,15 @@
 """Together's fine-tuning: limits, price, jobs in their two shapes, events, metrics, checkpoints, weights."""
 
-import io
-import json
 import math
-import tarfile
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow
 from together.lib.types.fine_tuning import FinetuneRequest
 from together.types import FinetuneResponse, fine_tuning_estimate_price_params
 from together.types.fine_tuning_list_response import Data
 
 from tests.emulator._answers import pupil_of, token_count
+from tests.emulator._archive import archive
 from tests.emulator._service import Answer, Call, Problem, Service, public
 from tests.emulator._world import Timeline
 
@@ -31,7 +28,6 @@ CANCEL_SECONDS = 10.0
 OWN_FIELDS, LISTED_FIELDS = (
     {field.alias or name for name, field in kind.model_fields.items()} for kind in (FinetuneResponse, Data)
 )
-BODY = FinetuneRequest
 ESTIMATE = fine_tuning_estimate_price_params.FineTuningEstimatePriceParams
 
 
@@ -72,7 +68,34 @@ def limits_of(model: str) -> dict[str, Any]:
 def add_jobs(service: Service) -> None:
     """All routes of /fine-tunes and /finetune."""
     base = "/v1/fine-tunes"
+    _add_choices(service, base)
+    _add_course(service, f"{base}/{{id}}")
 
+    @service.route("POST", base, body=FinetuneRequest)
+    def create(call: Call) -> Any:
+        made = truncated(call, _create(call))
+        # The SDK reads this answer by another type than all the rest: events in capitals, one more name.
+        return {**made, "events": None, "adapter_output_name": None}
+
+    @service.route("GET", base)
+    def listed(call: Call) -> Any:
+        return {"data": [truncated(call, each) for each in call.listed("job")]}
+
+    @service.route("GET", f"{base}/{{id}}")
+    def one(call: Call) -> Any:
+        job = call.thing("job", call.params["id"])
+        return {name: value for name, value in job_now(call, job).items() if name in OWN_FIELDS}
+
+    @service.route("POST", f"{base}/{{id}}/cancel")
+    def cancel(call: Call) -> Any:
+        job = call.thing("job", call.params["id"])
+        if state_of(call, job) in ("completed", "error", "cancelled", "cancel_requested"):
+            raise Problem(400, f"Job {job['id']} cannot be cancelled in its state")
+        job["_cancelled_at"] = call.world.now()
+        return truncated(call, job)
+
+
+def _add_choices(service: Service, base: str) -> None:
     @service.route("GET", f"{base}/models/supported")
     def supported(call: Call) -> Any:
         return {"models": list(MODELS)}
@@ -98,40 +121,19 @@ def add_jobs(service: Service) -> None:
             "user_limit": 100.0,
         }
 
-    @service.route("POST", base, body=BODY)
-    def create(call: Call) -> Any:
-        made = truncated(call, _create(call))
-        # The SDK reads this answer by another type than all the rest: events in capitals, one more name.
-        return {**made, "events": None, "adapter_output_name": None}
 
-    @service.route("GET", base)
-    def listed(call: Call) -> Any:
-        return {"data": [truncated(call, each) for each in call.listed("job")]}
-
-    @service.route("GET", f"{base}/{{id}}")
-    def one(call: Call) -> Any:
-        job = call.thing("job", call.params["id"])
-        return {name: value for name, value in job_now(call, job).items() if name in OWN_FIELDS}
-
-    @service.route("POST", f"{base}/{{id}}/cancel")
-    def cancel(call: Call) -> Any:
-        job = call.thing("job", call.params["id"])
-        if state_of(call, job) in ("completed", "error", "cancelled", "cancel_requested"):
-            raise Problem(400, f"Job {job['id']} cannot be cancelled in its state")
-        job["_cancelled_at"] = call.world.now()
-        return truncated(call, job)
-
-    @service.route("GET", f"{base}/{{id}}/events")
+def _add_course(service: Service, base: str) -> None:
+    @service.route("GET", f"{base}/events")
     def events(call: Call) -> Any:
         return {"data": events_of(call, call.thing("job", call.params["id"]))}
 
     metric_query = ("global_step_from", "global_step_to", "logged_at_from", "logged_at_to", "resolution")
 
-    @service.route("GET", f"{base}/{{id}}/metrics", query=metric_query)
+    @service.route("GET", f"{base}/metrics", query=metric_query)
     def metrics(call: Call) -> Any:
         return {"metrics": metrics_of(call, call.thing("job", call.params["id"]))}
 
-    @service.route("GET", f"{base}/{{id}}/checkpoints")
+    @service.route("GET", f"{base}/checkpoints")
     def checkpoints(call: Call) -> Any:
         job = call.thing("job", call.params["id"])
         done = state_of(call, job) == "completed"
@@ -296,28 +298,3 @@ def metrics_of(call: Call, job: dict[str, Any]) -> list[dict[str, float]]:
         if evals and step % max(steps // evals, 1) == 0:
             found.append({**common, "eval/loss": loss * 1.1})
     return found
-
-
-def archive(adapter: bool) -> bytes:
-    """A .tar.zst with weights, and with things that nobody should unpack."""
-    name = "adapter_model.safetensors" if adapter else "model.safetensors"
-    config = "adapter_config.json" if adapter else "config.json"
-    files = {
-        f"ft/{name}": (8).to_bytes(8, "little") + b"{}      ",
-        f"ft/{config}": json.dumps({"peft_type": "LORA", "r": 8} if adapter else {}).encode(),
-        "ft/tokenizer.json": b"{}",
-        "../outside.txt": b"outside",
-        "/absolute.json": b"{}",
-        "ft/training_args.bin": b"\x80\x04pickle",
-        "ft/run.py": b"raise SystemExit",
-    }
-    plain = io.BytesIO()
-    with tarfile.open(fileobj=plain, mode="w") as tar:
-        for path, content in files.items():
-            entry = tarfile.TarInfo(path)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-        link = tarfile.TarInfo("ft/link.json")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        tar.addfile(link)
-    return pyarrow.compress(plain.getvalue(), codec="zstd", asbytes=True)

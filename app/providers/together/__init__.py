@@ -2,7 +2,7 @@
 
 from app.providers._base import Chat, Deploy, Provider, Training
 from app.providers._http import Api
-from app.providers.together import chat, hosts, jobs, offers, serving, weights
+from app.providers.together import chat, fields, hosts, jobs, offers, serving, weights
 
 PROVIDER = Provider(
     name="together",
@@ -26,8 +26,8 @@ PROVIDER = Provider(
         methods=("sft", "dpo"),
         identity="the suffix of the model's name",
         list_note="The list takes no filter and is read whole; how soon a new job stands in it is not published.",
-        hyperparameters=offers.hyperparameters,
-        suggest=offers.suggest,
+        hyperparameters=fields.hyperparameters,
+        suggest=fields.suggest,
         problems=offers.problems,
         estimate=offers.estimate,
         render=jobs.render,
