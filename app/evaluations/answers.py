@@ -78,7 +78,9 @@ def _check_pattern(name: str, value: Any) -> None:
     try:
         compiled(value)
     except ValueError as error:
-        raise ValueError(f"the pattern {value!r} is no regular expression that RE2 takes: {error}.") from error
+        raise ValueError(
+            f"the pattern {value!r} is no regular expression that RE2 takes: {error}."
+        ) from error
 
 
 def _check_tolerance(name: str, value: Any) -> None:

@@ -5,6 +5,7 @@ read under answer rules.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from sqlmodel import Session, col, select
@@ -81,6 +82,8 @@ def _pooled_run(session: Session, experiment: Experiment, folds: list[Run]) -> R
             "split": split.name,
             "split_sha256": split.sha256,
             "counts": split.counts,
+            "design": {"folds": len(folds)},
+            "folds": [_fold(fold) for fold in folds],
             "usage": _usage(folds),
             "pooled_from": [fold.id for fold in folds],
             "seconds": sum(
@@ -93,6 +96,18 @@ def _pooled_run(session: Session, experiment: Experiment, folds: list[Run]) -> R
     session.add(run)
     session.flush()
     return run
+
+
+def _fold(run: Run) -> dict[str, Any]:
+    """What tells which items one fold was trained on and tested on."""
+    stored, counts = run.snapshot, run.snapshot.get("counts") or {}
+    name = (stored.get("design") or {}).get("name")
+    return {
+        "name": name,
+        "split_sha256": stored.get("split_sha256"),
+        "train": counts.get("train"),
+        "test": counts.get("test"),
+    }
 
 
 def _usage(folds: list[Run]) -> dict[str, float | None]:

@@ -170,7 +170,7 @@ def _pooled_cells(session: Session, dataset: Dataset, design: Design, own: DataF
 def describe(design: Mapping[str, Any], cells: int = 0) -> str:
     """The stored design in one plain sentence; `cells` is the number of groups or folds where it is known."""
     kind = design.get("kind", "plain")
-    by = design.get("key") or design.get("pattern", "")
+    by = design.get("key") or (f"the pattern “{design['pattern']}”" if design.get("pattern") else "")
     if kind == "folds":
         how = f", whole groups by {by} together" if by else ""
         return (

@@ -23,8 +23,8 @@ ANSWER = (Column("expected"), Column("answer"), Column("answer_read"), Column("c
 MEASURED = (Column("logprob", REAL), Column("latency_ms", REAL), Column("tokens", WHOLE), Column("error"))
 # The expected answer as the rules read it, and whether the item stands in train too.
 READ = (Column("expected_read"), Column("in_train", FLAG))
-# What the judge model made of it, where one judged: 0 to 1.
-MARK = (Column("judge_mark", REAL),)
+# Which fold tested it, where a run pools folds; what a judge model gave (0 to 1), where one judged.
+FOLD, MARK = (Column("fold", WHOLE),), (Column("judge_mark", REAL),)
 RUN = (Column("run"), Column("model"), Column("seed", WHOLE))
 SCORE = ("value", "low", "high")
 
@@ -40,8 +40,16 @@ def run_rows(session: Session, actor: Actor, state: PaperState, run: PaperRun, i
 
 
 def _columns(state: PaperState) -> tuple[Column, ...]:
-    mark = MARK if any(run.judge for run in state.runs) else ()
-    return *ITEM, *ANSWER, *probability_columns(state.labels), *MEASURED, *READ, *mark
+    fold, mark = FOLD if _pooled(state) else (), MARK if _judged(state) else ()
+    return *ITEM, *ANSWER, *probability_columns(state.labels), *MEASURED, *READ, *fold, *mark
+
+
+def _pooled(state: PaperState) -> bool:
+    return any(run.row.pooled for run in state.runs)
+
+
+def _judged(state: PaperState) -> bool:
+    return any(run.judge for run in state.runs)
 
 
 def _run_lines(
@@ -50,7 +58,7 @@ def _run_lines(
     scored = scored_run(session, actor, run.run_id)
     place = _places(scored.evaluation.labels, state.labels)
     seen = leaked_numbers(session, scored.split, scored.evaluation.part)
-    judged = any(one.judge for one in state.runs)
+    pooled, judged = _pooled(state), _judged(state)
     marks = newest_marks(session, scored.evaluation.id or 0)[0] if run.judge else {}
     for row in prediction_rows(session, scored):
         yield [
@@ -66,6 +74,7 @@ def _run_lines(
             row.error,
             gold(row.expected, run.rules, state),
             row.number in seen,
+            *([row.fold] if pooled else []),
             *([marks.get(row.number)] if judged else []),
         ]
 

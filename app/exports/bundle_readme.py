@@ -41,7 +41,8 @@ venv/bin/python recompute.py --bootstrap
 | `page/index.html` | the comparison as a page to read without a server |
 
 In `predictions/`, `answer` is as given, `answer_read` as the answer rules read it, `expected_read` the expected
-answer under the same rules, and `p(...)` the probability of a class. `in_train` says whether the item’s input stands in train too, `judge_mark` what a judge
+answer under the same rules, and `p(...)` the probability of a class. `in_train` says whether the item’s input stands in train too, `fold`
+which fold of a cross-validation tested it (its split stands in the run’s `snapshot.json`), `judge_mark` what a judge
 model gave (0 to 1; its model and prompt stand in `configurations/`). An item is known by the same `item` in every
 file. In CSV, nothing and an empty text look alike; JSON Lines tells them apart.
 """

@@ -1,4 +1,4 @@
-"""Takes out of exports what tells one machine from another: folders, and keys that only a running process needs."""
+"""Takes out of exports what tells one machine from another: folders, row ids, keys of a running process."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 # An absolute path, perhaps behind a kind of model: /srv/models/x, hf//srv/models/x, ~/x, C:\x.
 ABSOLUTE = re.compile(r"^(?P<kind>hf/)?(?:/|~|[A-Za-z]:[\\/]).*?(?P<last>[^\\/]+)[\\/]*$", re.DOTALL)
-PRIVATE = ("launch_key", "owner", "handle", "host", "user", "pid")
+PRIVATE = ("launch_key", "owner", "handle", "host", "user", "pid", "pooled_from")
 
 
 def without_paths(value: Any) -> Any:

@@ -9,26 +9,18 @@ from typing import Any
 
 from app.evaluations.answers import describe
 from app.evaluations.columns import written
+from app.exports.methods_data import data, ended
 from app.exports.score_table import interval_sentence, p_written
 from app.exports.state import PaperRun, PaperState
 from app.format import count, duration, joined, moment, money, number, plural, size
 from app.metrics import for_task
 from app.runs.ledger import NOT_DISCLOSED, YOU, text
-from app.tables import Split
-
-TASKS = {
-    "classification": "classification into {n} classes",
-    "number": "predicting a number",
-    "list": "predicting a set",
-    "json": "predicting JSON",
-    "text": "writing free text",
-}
 
 
 def methods(state: PaperState) -> str:
     """Paragraphs, each with its heading in front: Data, Models, Evaluation, Results, Hardware and software."""
     paragraphs = [
-        ("Data", _data(state)),
+        ("Data", data(state)),
         ("Models", _models(state)),
         ("Evaluation", _evaluation(state)),
         ("Results", _results(state)),
@@ -36,33 +28,6 @@ def methods(state: PaperState) -> str:
         ("Cost and dates", _cost(state)),
     ]
     return "\n\n".join(f"{head}. {' '.join(said)}" for head, said in paragraphs if said) + "\n"
-
-
-def _data(state: PaperState) -> list[str]:
-    data = state.dataset
-    task = TASKS.get(state.task, state.task).format(n=len(state.labels))
-    said = [
-        f"The data set “{data.name}” has {plural(data.items, 'item')} (SHA-256 {data.sha256}); the task is {task}."
-    ]
-    if state.labels:
-        said.append(f"The classes are {joined(f'“{label}”' for label in state.labels)}.")
-    said += [sentence for split in state.splits for sentence in _split(split, state.leaked[split.sha256])]
-    return said
-
-
-def _split(split: Split, leaked: int) -> list[str]:
-    counts = split.counts
-    parts = [f"{count(counts.get(part, 0))} {part}" for part in ("train", "validation", "test")]
-    said = [f"The split “{split.name}” (SHA-256 {split.sha256}) has {joined(parts)} items."]
-    seed = split.parameters.get("seed")
-    if seed is not None:
-        said.append(f"It was drawn with seed {seed}.")
-    if split.groups:
-        said.append(f"Its items stand in {plural(len(split.groups), 'group')}.")
-    said += [_ended(remark) for remark in split.remarks]
-    if leaked:
-        said.append(f"The input of {plural(leaked, 'test item')} stands in train too, word for word.")
-    return said
 
 
 def _models(state: PaperState) -> list[str]:
@@ -90,7 +55,7 @@ def _model(runs: Sequence[PaperRun]) -> list[str]:
         said[0] += f" has {count(parameters)} parameters, of which {count(trained)} were trained"
     for variant in _variants(runs):
         said += _settings(variant, several=len(_variants(runs)) > 1)
-    said[0] = _ended(said[0]) if parameters else said[0]
+    said[0] = ended(said[0]) if parameters else said[0]
     return said if parameters else [f"{said[0]}: {said[1][:1].lower()}{said[1][1:]}", *said[2:]]
 
 
@@ -156,7 +121,7 @@ def _evaluation(state: PaperState) -> list[str]:
     said += _judges(state)
     metrics = {metric.name: metric for metric in for_task(state.task)}
     for name in dict.fromkeys((state.primary, state.tested)):
-        said.append(f"{metrics[name].label} is: {_ended(metrics[name].formula)}")
+        said.append(f"{metrics[name].label} is: {ended(metrics[name].formula)}")
     said.append(interval_sentence(state))
     if state.pairs:
         said.append(
@@ -283,8 +248,3 @@ def _cost(state: PaperState) -> list[str]:
     if starts and ends:
         said.append(f"Runs ran from {moment(min(starts))} to {moment(max(ends))} UTC.")
     return said
-
-
-def _ended(sentence: str) -> str:
-    said = sentence[:1].upper() + sentence[1:]
-    return said if said.endswith((".", "!", "?")) else f"{said}."

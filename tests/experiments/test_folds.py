@@ -2,6 +2,9 @@
 
 import csv
 import io
+import json
+import zipfile
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -76,6 +79,23 @@ def test_every_item_is_tested_once_and_pooled(
     assert "3-fold cross-validation" in page
     ids = ",".join(str(run["id"]) for run in pooled.values())
     assert client.get(f"/api/v1/comparisons?runs={ids}").json()["shared_items"] == 60
+    said = client.get(f"/api/v1/comparisons/paper?runs={ids}").json()["methods.txt"]
+    assert "It was dealt into 3 folds with 40 train and 20 test items (fold 1 of 3: SHA-256 " in said
+    assert all(split.sha256 in said for split in splits)
+    assert " 0 train" not in said
+    exported = client.get(f"/api/v1/comparisons/export?runs={ids}&what=predictions&format=jsonl").text
+    first = [json.loads(line) for line in exported.splitlines()[:60]]
+    assert {row["item"]: row["fold"] for row in first} == {row["item"]: int(row["fold"]) for row in rows}
+    assert not {"pooled_from", "fold"} & set(facts_in_bundle(client, ids))
+
+
+def facts_in_bundle(client: TestClient, runs: str) -> dict[str, Any]:
+    """The snapshot of the first run in the paper bundle."""
+    data = client.get(f"/api/v1/comparisons/bundle.zip?runs={runs}").content
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/snapshot.json"))
+        found: dict[str, Any] = json.loads(archive.read(name))
+    return {**found, **found["design"]}
 
 
 def test_the_pool_is_made_once(session: Session, actor: Actor, dataset: Dataset) -> None:
