@@ -1,8 +1,9 @@
 """Experiments: the list, the launch page with its plan, one experiment with its leaderboard."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlmodel import Session
 
@@ -24,6 +25,8 @@ from app.web.upload import Uploading
 
 router = APIRouter()
 Subset = Literal["all", "unseen"]
+Models = Annotated[Sequence[str], Query()]
+MOST_TICKED = 200
 
 
 @router.get("/experiments")
@@ -38,10 +41,18 @@ def list_page(request: Request, session: Database, actor: Acting, before: int | 
 
 @router.get("/experiments/new")
 def new_page(
-    request: Request, session: Database, actor: Acting, dataset: int = 0, split: int = 0, clone: int = 0
+    request: Request,
+    session: Database,
+    actor: Acting,
+    models: Models = (),
+    dataset: int = 0,
+    split: int = 0,
+    clone: int = 0,
 ) -> HTMLResponse:
-    """The launch page of a dataset; with `clone`, filled in with a run's own model, seed and settings."""
-    form = form_of_run(session, actor, clone) if clone else LaunchForm(dataset, split)
+    """The launch page of a dataset, with these models ticked; with `clone`, filled in with a run's own model, seed and
+    settings."""
+    ticked = tuple(dict.fromkeys(models))[:MOST_TICKED]
+    form = form_of_run(session, actor, clone) if clone else LaunchForm(dataset, split, models=ticked)
     view = launch_page(session, actor, form)
     return page(request, "experiments/new.html", "New experiment", view=view)
 

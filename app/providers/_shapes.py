@@ -61,6 +61,9 @@ class Offer:
     can_serve_tuned: bool = True
     price: Price | None = None
     ends_on: str = ""  # ISO date after which it does not answer
+    # A model that the account has tuned: what it was tuned on, and when (seconds since 1970).
+    base: str = ""
+    created_at: float | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
     raw: Mapping[str, Any] = field(default_factory=dict)
 

@@ -10,10 +10,10 @@ from app.db import session_scope
 from app.errors import KeyRefused, OutOfCredit, ProviderError, Refused
 from app.providers import providers
 from app.providers._base import Provider
-from app.providers._http import Access
+from app.providers._http import Access, Api
 from app.providers._shapes import KeyCheck, Offer
 from app.settings.access import access_of, missing, open_api, place_of
-from app.settings.offers import facts_of, offer_of, store_list
+from app.settings.offers import facts_of, offer_of, store_list, tuned_offers
 from app.tables import Credential, CredentialState, ProviderSetting, StoredOffer
 
 # Until the next look by itself: at a key that works, at one that was refused, at a service that did not answer.
@@ -56,7 +56,7 @@ def check_credential(credential: Credential) -> Found:
         with open_api(access, provider, allow_private) as api:
             told = provider.check_key(api)
             try:
-                offers, trouble = list(provider.list_models(api)), ""
+                offers, trouble = read_offers(provider, api), ""
             except ProviderError as error:
                 offers, trouble = None, f"Its list of models could not be read: {error.message}"
     except (KeyRefused, OutOfCredit, Refused) as error:
@@ -66,6 +66,16 @@ def check_credential(credential: Credential) -> Found:
         # A service that is away says nothing about a key that worked.
         return silent if credential.state != CredentialState.READY else _still_ready(credential, silent)
     return _ready(told, offers, trouble)
+
+
+def read_offers(provider: Provider, api: Api) -> list[Offer]:
+    """The service's models, and those that the account has tuned, whoever did."""
+    listed = list(provider.list_models(api))
+    if provider.training is None or provider.training.list_tuned is None:
+        return listed
+    tuned = tuned_offers(provider, provider.training.list_tuned(api), listed)
+    names = {offer.model for offer in tuned}
+    return [*tuned, *(offer for offer in listed if offer.model not in names)]
 
 
 def _ready(told: KeyCheck, offers: list[Offer] | None, trouble: str) -> Found:

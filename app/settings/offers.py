@@ -1,6 +1,7 @@
 """Models of services as they are stored: what lists and single looks said. Called by the workers and by the catalog."""
 
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,8 @@ import msgspec
 from sqlmodel import Session, col, select
 
 from app.clock import now
-from app.providers._shapes import Offer, Price
+from app.providers._base import Provider
+from app.providers._shapes import Offer, Price, TunedModel
 from app.queue import LOOK_AT_MODEL, enqueue
 from app.tables import Credential, StoredOffer
 
@@ -33,6 +35,32 @@ def offer_of(facts: dict[str, Any]) -> Offer:
     price = facts.get("price")
     known = {name: value for name, value in facts.items() if name in Offer.__dataclass_fields__}
     return Offer(**{**known, "price": Price(**_known_price(price)) if price else None})
+
+
+def tuned_offers(provider: Provider, tuned: Iterable[TunedModel], listed: Iterable[Offer]) -> list[Offer]:
+    """The account's fine-tuned models as offers that can be asked, at the price that asking a model tuned on their base
+    has. One that must be deployed first cannot be asked by its name."""
+    bases = {offer.model: offer for offer in (*provider.offers, *listed)}
+    found = []
+    for each in tuned:
+        base = bases.get(each.base)
+        price = base.price if base else None
+        if price is not None:
+            given, made = price.asked(tuned=True)
+            price = replace(price, train=None, input=given, output=made, tuned_input=None, tuned_output=None)
+        found.append(
+            Offer(
+                each.model,
+                can_chat=provider.chat is not None and provider.deploy is None,
+                context_tokens=base.context_tokens if base else None,
+                price=price,
+                ends_on=each.ends_on or (base.ends_on if base else ""),
+                base=each.base or "a model that the service does not name",
+                created_at=each.created_at,
+                raw=each.raw,
+            )
+        )
+    return found
 
 
 def _known_price(price: dict[str, Any]) -> dict[str, Any]:
