@@ -94,7 +94,7 @@ def estimate(
     provider = providers()[name]
     job = _job(offer, facts, values)
     trains = training(provider).estimate(job)
-    predicts = predicting(provider, offer, facts, tuned=True)
+    predicts = predicting(provider, offer, facts)
     tokens = round(job.tokens["train"] * float(values.get("epochs") or 1))
     basis = f"Training: {trains.basis}. Predictions: {predicts.basis}."
     if trains.microdollars is None or predicts.microdollars is None:
@@ -102,25 +102,20 @@ def estimate(
     return tokens, trains.microdollars + predicts.microdollars, basis
 
 
-def predicting(
-    provider: Provider,
-    offer: Offer,
-    facts: Mapping[str, Any],
-    tuned: bool,
-    more_input_tokens: float = 0.0,
-    batch: bool = False,
-) -> Estimate:
-    """What the answers to the test items cost; `more_input_tokens` for each of them (examples in the prompt)."""
-    price = offer.price
-    if tuned and provider.deploy is not None and (price is None or price.hourly):
-        return _deployed(provider, price)
-    return asking(offer, facts, tuned, more_input_tokens, batch)
+def predicting(provider: Provider, offer: Offer, facts: Mapping[str, Any]) -> Estimate:
+    """What the answers of a tuned model to the test items cost: as a batch where the service has one for it, else
+    deployed where it must be, else one by one."""
+    batches = provider.batch is not None and provider.batch.for_tuned
+    if provider.deploy is not None and not batches:
+        return _deployed(provider, offer.price)
+    return asking(offer, facts, tuned=True, batch=batches)
 
 
 def asking(
     offer: Offer, facts: Mapping[str, Any], tuned: bool, more_input_tokens: float = 0.0, batch: bool = False
 ) -> Estimate:
-    """The same for a model that is paid by the token."""
+    """What the answers cost where they are paid by the token; `more_input_tokens` for each item (examples in its
+    prompt)."""
     items, price = facts["test_items"], offer.price
     asked, answered = price.asked(tuned) if price else (None, None)
     if price is None or asked is None or answered is None:
@@ -138,7 +133,7 @@ def asking(
 
 def _deployed(provider: Provider, price: Price | None) -> Estimate:
     assert provider.deploy is not None
-    if price is None:
+    if price is None or not price.hourly:
         return Estimate(None, "the price of an hour of serving is not known")
     minutes = DEPLOYED_MINUTES + provider.deploy.idle_minutes
     cost = round(price.hourly * minutes / 60 * 1e6)

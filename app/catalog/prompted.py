@@ -40,6 +40,20 @@ def hyperparameters(provider: Provider | None) -> tuple[Hyperparameter, ...]:
             simple=True,
         ),
         Hyperparameter(
+            "system_prompt",
+            "System prompt",
+            "text",
+            "",
+            "Takes the place of the items' own; empty: theirs. Several apart by semicolons make a run each.",
+        ),
+        Hyperparameter(
+            "constrain",
+            "Only the labels",
+            "bool",
+            False,
+            "Where the task has labels: the answer must be one of them, by a JSON schema.",
+        ),
+        Hyperparameter(
             "temperature",
             "Temperature",
             "float",

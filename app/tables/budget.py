@@ -42,6 +42,8 @@ class Reservation(SQLModel, table=True):
     # False: the price was not known and an admin allowed it all the same.
     price_known: bool = True
     spent_microdollars: int = Field(default=0, sa_type=BigInteger)
+    # What earlier tries of the run have cost; the other two are of the last one.
+    earlier_microdollars: int = Field(default=0, sa_type=BigInteger)
     created_at: datetime = Field(sa_type=UtcTime)  # type: ignore[call-overload]
     # Set when nothing more can be spent: from then on only what was spent counts.
     settled_at: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
