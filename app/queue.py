@@ -24,6 +24,9 @@ LOOK_AT_MODEL = "settings.look_at_model"
 ADVANCE_JUDGING = "judgings.advance"
 MAKE_EXPORT = "exports.make"
 TEST_PAIR = "comparisons.test_pair"
+LOOK_FOR_ORPHANS = "orphans.look"
+LOOK_AT_ACCOUNT = "orphans.look_at"
+WATCH_DEPLOYMENT = "deployments.watch"
 SWEEP = "sweep.look"
 
 

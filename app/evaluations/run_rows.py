@@ -25,21 +25,22 @@ def status_facts(run: RunView) -> list[tuple[str, str]]:
 
 
 def ledger_rows(rows: list[LedgerRow]) -> list[dict[str, Any]]:
-    """The ledger as the macro takes it: None stands for "not disclosed"."""
+    """The ledger as the macro takes it: `hidden` is "not disclosed", or by whom it is not."""
     return [
         {
             "name": row.label,
             "asked": "" if row.asked == DASH else row.asked,
             "sent": "" if row.sent == DASH else row.sent,
-            "resolved": None
-            if row.resolved == NOT_DISCLOSED
-            else ""
-            if row.resolved == DASH
-            else row.resolved,
+            "resolved": "" if row.resolved == DASH or _hidden(row) else row.resolved,
+            "hidden": row.resolved if _hidden(row) else "",
             "source": row.source,
         }
         for row in rows
     ]
+
+
+def _hidden(row: LedgerRow) -> bool:
+    return row.resolved.startswith(NOT_DISCLOSED)
 
 
 def file_rows(files: list[FileLine]) -> list[tuple[str, str, str, str]]:

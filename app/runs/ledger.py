@@ -55,11 +55,13 @@ def resolve(
 
 def show(ledger: Mapping[str, Mapping[str, Any]], labels: Mapping[str, str], ended: bool) -> list[LedgerRow]:
     """The ledger's lines in order. Once a run has ended, a value that was never read back is said to be
-    "not disclosed" instead of left blank."""
+    "not disclosed" instead of left blank; a hosted one as soon as its training has, by whom."""
     rows = []
     for name, row in ledger.items():
         resolved = text(row["resolved"])
-        if row["resolved"] is None and ended:
+        if row["resolved"] is None and row.get("undisclosed_by"):
+            resolved = f"{NOT_DISCLOSED} by {row['undisclosed_by']}"
+        elif row["resolved"] is None and ended:
             resolved = NOT_DISCLOSED
         label = labels.get(name, name.replace("_", " "))
         rows.append(LedgerRow(name, label, text(row["asked"]), text(row["sent"]), resolved, row["source"]))

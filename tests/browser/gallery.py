@@ -119,7 +119,17 @@ def view() -> dict[str, Any]:
         ),
         "spark": shapes.sparkline([3.1, 2.2, 1.7, 1.2, 0.9, 0.8, 0.6, 0.55, 0.5, 0.42, 0.39]),
         "shares": shapes.stacked([(0.41, "m1"), (0.29, "m2"), (0.2, "m3"), (0.1, "m4")], gap=0.4),
-        "ledger_rows": [View(name=n, asked=a, sent=s, resolved=r, source=o) for n, a, s, r, o in LEDGER],
+        "ledger_rows": [
+            View(
+                name=n,
+                asked=a,
+                sent=s,
+                resolved=r or "",
+                hidden="" if r else f"not disclosed by {o}",
+                source=o,
+            )
+            for n, a, s, r, o in LEDGER
+        ],
         "title": "There is no such run",
         "message": "There is nothing at this address.",
         "hint": "",
