@@ -14,7 +14,7 @@ Everything behind a comparison of {runs} on the data set “{name}” (SHA-256 `
 python3 recompute.py
 ```
 
-computes the scores, confusion matrices, Wilson intervals, McNemar tests (with Holm’s correction) and Tango’s
+computes the scores, confusion matrices, Wilson intervals, exact tests (with Holm’s correction) and Tango’s
 intervals again from the files in `predictions/`, with Python’s standard library alone (3.11 or newer), and says for
 each number whether it agrees with the stored one. It ends with 1 when one does not. The bootstrap intervals need
 NumPy, SciPy and msgspec in the versions of `recompute/requirements.txt`:

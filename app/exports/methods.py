@@ -124,10 +124,15 @@ def _evaluation(state: PaperState) -> list[str]:
         said.append(f"{metrics[name].label} is: {ended(metrics[name].formula)}")
     said.append(interval_sentence(state))
     if state.pairs:
+        groups = max(pair.groups for pair in state.pairs)
+        test = "the exact McNemar test over the items that both answered"
+        if groups:
+            test = f"an exact permutation test that swaps {groups:,} whole groups of the items that both answered"
         said.append(
-            "Each run was held against the best by the exact McNemar test over the items that both answered "
+            f"Each run was held against the best by {test} "
             f"(two-sided); p values were corrected by Holm for {plural(len(state.pairs), 'comparison')}. "
-            "Differences have Tango’s paired score interval."
+            "Differences have Tango’s paired score interval"
+            f"{', widened by the design effect of the groups' if groups else ''}."
         )
     return said + list(state.looks)
 

@@ -1,14 +1,19 @@
-"""The best run against every other: exact McNemar tests over the items that both answered, corrected by Holm."""
+"""The best run against every other: exact tests over the items that both answered, corrected by Holm. Items of one group
+count together, as on the compare page.
+"""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sqlmodel import Session
 
+from app.comparisons.aligned import two_by_two
+from app.comparisons.outcomes import group_numbers
 from app.evaluations.leaderboard import ScoreView
 from app.evaluations.outcomes import Columns, outcomes
-from app.statistics import holm, mcnemar_exact, paired_difference
+from app.statistics import PairedRates, grouping_by_number, holm, paired_rates
+from app.tables import Split
 
 SIGNIFICANT = 0.05
 
@@ -16,7 +21,8 @@ SIGNIFICANT = 0.05
 @dataclass(frozen=True)
 class PairTest:
     """Run `a` (the best) against run `b`: counts over shared items, the difference of their rates of right
-    answers with Tango's interval (shares of 1), p, and p corrected for the number of pairs."""
+    answers with Tango's interval (shares of 1), p, and p corrected for the number of pairs. `groups` counted whole,
+    of which `groups_apart` tell the two apart (both 0: items one by one)."""
 
     a: str
     b: str
@@ -29,6 +35,8 @@ class PairTest:
     high: float | None
     p: float
     p_holm: float
+    groups: int = 0
+    groups_apart: int = 0
 
     @property
     def items(self) -> int:
@@ -40,35 +48,57 @@ class PairTest:
         """Whether `b` is significantly worse."""
         return self.p_holm < SIGNIFICANT
 
+    @property
+    def found(self) -> PairedRates | None:
+        """The numbers as statistics give them; None without shared items."""
+        if self.difference is None or self.low is None or self.high is None:
+            return None
+        units, apart = (
+            (self.groups, self.groups_apart) if self.groups else (self.items, self.only_a + self.only_b)
+        )
+        return PairedRates(
+            self.difference, self.low, self.high, self.p, units, apart, self.groups > 0, float(self.items)
+        )
 
-def pair_tests(session: Session, runs: Sequence[tuple[str, int, ScoreView | None]]) -> tuple[PairTest, ...]:
-    """`runs` are (key, scoring id, tested score) in the order of the table; the first of the best is the best."""
+
+def pair_tests(
+    session: Session,
+    runs: Sequence[tuple[str, int, ScoreView | None]],
+    splits: Mapping[str, Split],
+) -> tuple[PairTest, ...]:
+    """`runs` are (key, scoring id, tested score) in the order of the table; the first of the best is the best.
+    `splits` are theirs by key; groups are those of the best run's."""
     if len(runs) < 2:
         return ()
     rates = [score.value if score and score.value is not None else -1.0 for _, _, score in runs]
     best = rates.index(max(rates))
     columns = outcomes(session, [scoring for _, scoring, _ in runs])
-    mine = columns[runs[best][1]]
-    others = [(key, columns[scoring]) for i, (key, scoring, _) in enumerate(runs) if i != best]
-    counts = [_counts(mine, theirs) for _, theirs in others]
-    ps = [mcnemar_exact(only_a, only_b) for _, only_a, only_b, _ in counts]
-    tests = zip(others, counts, ps, holm(ps), strict=True)
-    return tuple(_test(runs[best][0], key, four, p, adjusted) for (key, _), four, p, adjusted in tests)
+    key, mine = runs[best][0], columns[runs[best][1]]
+    tests = [
+        _test(key, other, mine, columns[scoring], splits[key])
+        for i, (other, scoring, _) in enumerate(runs)
+        if i != best
+    ]
+    corrected = holm([test.p for test in tests])
+    return tuple(replace(test, p_holm=_rounded(p)) for test, p in zip(tests, corrected, strict=True))
 
 
-def _counts(a: Columns, b: Columns) -> tuple[int, int, int, int]:
-    _, in_a, in_b = np.intersect1d(a.numbers, b.numbers, assume_unique=True, return_indices=True)
-    one, two = a.right[in_a], b.right[in_b]
-    both, only_a, only_b = (one & two).sum(), (one & ~two).sum(), (~one & two).sum()
-    return int(both), int(only_a), int(only_b), int((~one & ~two).sum())
+def _test(a: str, b: str, mine: Columns, theirs: Columns, split: Split) -> PairTest:
+    numbers, in_a, in_b = np.intersect1d(
+        mine.numbers, theirs.numbers, assume_unique=True, return_indices=True
+    )
+    one, two = mine.right[in_a], theirs.right[in_b]
+    counts = two_by_two(one, two)
+    if not len(numbers):
+        return PairTest(a, b, 0, 0, 0, 0, None, None, None, 1.0, 1.0)
+    found = paired_rates([one], [two], grouping_by_number(group_numbers(split, numbers)))
+    ends = (_rounded(found.difference), _rounded(found.low), _rounded(found.high))
+    groups = (found.units, found.apart) if found.whole_groups else (0, 0)
+    # The p of whole groups is a difference of sums near 1, so that its last digits are noise.
+    p = round(found.p, 12) if found.whole_groups else _rounded(found.p)
+    return PairTest(a, b, *counts, *ends, p, p, *groups)
 
 
-def _test(a: str, b: str, counts: tuple[int, int, int, int], p: float, adjusted: float) -> PairTest:
-    difference, low, high = paired_difference(*counts) if sum(counts) else (None, None, None)
-    ends = (_rounded(difference), _rounded(low), _rounded(high))
-    return PairTest(a, b, *counts, *ends, _rounded(p) or 0.0, _rounded(adjusted) or 0.0)
-
-
-def _rounded(value: float | None) -> float | None:
+def _rounded(value: float) -> float:
     """Twelve digits: the last ones differ between builds of SciPy, and exports may not."""
-    return None if value is None else float(f"{value:.12g}")
+    return float(f"{value:.12g}")

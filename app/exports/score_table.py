@@ -205,8 +205,10 @@ def _test_sentences(state: PaperState) -> list[str]:
     n = f"{shared[0]:,}" if len(shared) == 1 else f"{shared[0]:,} to {shared[-1]:,}"
     label = next(metric.label for metric in for_task(state.task) if metric.name == state.tested)
     pairs = plural(len(state.pairs), "comparison")
+    groups = max(pair.groups for pair in state.pairs)
+    test = f"exact permutation test over {groups:,} whole groups of items" if groups else "exact McNemar test"
     said = [
-        f"p: exact McNemar test against the best run by {label.lower()} ({state.best.name}) on {n} shared items, "
+        f"p: {test} against the best run by {label.lower()} ({state.best.name}) on {n} shared items, "
         f"corrected by Holm for {pairs}."
     ]
     if bold_runs(state):
@@ -215,8 +217,6 @@ def _test_sentences(state: PaperState) -> list[str]:
         )
     else:
         said.append("No run is significantly worse than the best, so none is set in bold.")
-    if any("groups" in score.detail for run in state.runs for score in run.scores.values()):
-        said.append("The test takes items as independent.")
     return said
 
 

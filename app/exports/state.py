@@ -118,7 +118,8 @@ def read_state(session: Session, actor: Actor, run_ids: Sequence[int]) -> PaperS
     runs = _ordered([_read(session, actor, row, unseen.get(row.run_id, {})) for row in rows], primary)
     splits = [session.get_one(Split, session.get_one(Run, run.run_id).split_id) for run in runs]
     distinct = {split.sha256: split for split in splits}
-    pairs = pair_tests(session, [(run.key, run.row.scoring_id or 0, run.scores.get(tested)) for run in runs])
+    scorings = [(run.key, run.row.scoring_id or 0, run.scores.get(tested)) for run in runs]
+    pairs = pair_tests(session, scorings, dict(zip((run.key for run in runs), splits, strict=True)))
     ordered = tuple(distinct[key] for key in sorted(distinct))
     leaked = {split.sha256: len(leaked_numbers(session, split)) for split in ordered}
     return PaperState(dataset, ordered, leaked, runs, pairs, primary, tested, _looks(session, runs))

@@ -110,7 +110,9 @@ def _span(run: PaperRun, name: str) -> tuple[float, float, float] | None:
 
 def _sentences(state: PaperState) -> list[str]:
     return [
-        plain_sentence(state.run(p.a).name, state.run(p.b).name, p.both, p.only_a, p.only_b, p.neither)
+        plain_sentence(
+            state.run(p.a).name, state.run(p.b).name, p.both, p.only_a, p.only_b, p.neither, p.found
+        )
         for p in state.pairs
     ]
 

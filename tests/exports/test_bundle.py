@@ -13,10 +13,14 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlmodel import Session, col, select
 
+from app.datasets.queries import find_split
+from app.datasets.stored import part_items
 from app.evaluations.judge_score import store_judge_score
 from app.lab.actor import Actor
-from app.tables import Endpoint, Evaluation, JudgeMark, Judging, JudgingState, MarkState, Prediction
-from tests.exports.paper import API, GOLDS, TEST_ITEMS, three_runs
+from app.statistics import mcnemar_exact
+from app.tables import Dataset, Endpoint, Evaluation, JudgeMark, Judging, JudgingState, MarkState, Prediction
+from tests.exports.paper import API, GOLDS, TEST_ITEMS, imported, three_runs
+from tests.pages import upload
 
 
 def unpacked(client: TestClient, runs: list[int], folder: Path, query: str = "") -> Path:
@@ -53,6 +57,66 @@ def test_the_one_command_computes_every_number_again(
             if score["format"] != "table" and score["value"] is not None:
                 assert f"{run['key']}" in done.stdout
                 assert f"  {name} " in done.stdout, f"{name} was not computed again"
+
+
+@pytest.mark.laptop
+def test_groups_count_whole_in_the_table_and_again_in_the_one_command(
+    session: Session, actor: Actor, client: TestClient, tmp_path: Path
+) -> None:
+    runs, hits = grouped_runs(session, actor, client)
+    query = f"runs={','.join(map(str, runs))}"
+    folder = unpacked(client, runs, tmp_path / "bundle")
+    done = recompute(folder)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    pair = json.loads((folder / "scores.json").read_text())["pairs"][0]
+    assert pair["groups"] >= 20
+    assert f"p over {pair['groups']} groups" in done.stdout
+    compared = client.get(f"{API}/comparisons?{query}&a={runs[0]}&b={runs[1]}").json()["pair"]
+    assert pair["p"] == pytest.approx(compared["p"], abs=1e-11)
+    assert (pair["low"], pair["high"]) == pytest.approx((compared["low"], compared["high"]), abs=1e-11)
+    # As items of their own they would say more.
+    assert mcnemar_exact(hits, 0) < 0.01 < pair["p"]
+    assert (
+        f"exact permutation test over {pair['groups']} whole groups"
+        in (folder / "tables/scores.md").read_text()
+    )
+    assert f"swaps {pair['groups']} whole groups" in (folder / "methods.txt").read_text()
+    assert f"interval and p are over {pair['groups']} groups" in (folder / "page/index.html").read_text()
+
+
+def grouped_runs(session: Session, actor: Actor, client: TestClient) -> tuple[list[int], int]:
+    """Two imported runs over a split of families of four, and on how many items only the first is right: those of
+    the first five families."""
+    lines = [
+        json.dumps(
+            {
+                "messages": [
+                    {"role": "user", "content": f"q {i}"},
+                    {"role": "assistant", "content": "ab"[i % 2]},
+                ],
+                "family": f"f{i // 4}",
+            }
+        )
+        for i in range(240)
+    ]
+    dataset = upload(session, actor, "families.jsonl", "\n".join(lines).encode())
+    asked = {"kind": "grouped", "key": "family", "test": 0.5, "validation": 0, "name": "families"}
+    assert client.post(f"{API}/datasets/{dataset}/splits", json=asked).status_code == 201
+    launch = {"dataset_id": dataset, "name": "e", "split": "families", "seeds": [1]}
+    launch["models"] = [{"model": "baseline/majority"}]
+    made = client.post(f"{API}/experiments", json=launch).json()["id"]
+    split = find_split(session, actor, dataset, "families")
+    items = list(part_items(session, session.get_one(Dataset, dataset), split, "test"))
+    session.commit()
+    first = set(list(dict.fromkeys(item.group for item in items))[:5])
+    runs = []
+    for name, wrong in (("good", set()), ("poor", first)):
+        rows = [
+            json.dumps({"item": item.item_id, "answer": "?" if item.group in wrong else item.answer})
+            for item in items
+        ]
+        runs.append(imported(client, made, name, "\n".join(rows).encode()))
+    return runs, sum(item.group in first for item in items)
 
 
 @pytest.mark.laptop

@@ -15,7 +15,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import points  # noqa: E402  the files beside this one
-from rates import holm, mcnemar, tango  # noqa: E402
+from pairs import paired  # noqa: E402
+from rates import holm  # noqa: E402
 from reading import Item, load, misread  # noqa: E402
 
 Check = tuple[str, str, Any, Any]
@@ -113,23 +114,23 @@ def _score(run: str, name: str, score: dict[str, Any], found: dict[str, Any]) ->
 
 
 def _pairs(stored: dict[str, Any], items: dict[str, list[Item]]) -> Iterator[Check]:
-    right = {key: {one.item: one.correct for one in rows} for key, rows in items.items()}
+    known = {key: {one.item: one for one in rows} for key, rows in items.items()}
     ps = []
     for pair in stored["pairs"]:
-        a, b = right[pair["a"]], right[pair["b"]]
-        both = [(a[item], b[item]) for item in a if item in b]
-        counts = [both.count(kind) for kind in ((True, True), (True, False), (False, True), (False, False))]
+        a, b = known[pair["a"]], known[pair["b"]]
+        shared = [item for item in a if item in b]
+        sides = ([side[item].correct for item in shared] for side in (a, b))
+        found = paired(*sides, [a[item].group for item in shared])
         name = f"{pair['a']} - {pair['b']}"
-        yield name, "2 x 2 counts", [pair[count] for count in COUNTS], counts
-        ps.append(mcnemar(counts[1], counts[2]))
-        yield name, "McNemar p", pair["p"], ps[-1]
-        if sum(counts):
-            yield (
-                name,
-                "difference, interval",
-                [pair[x] for x in ("difference", "low", "high")],
-                [*tango(*counts)],
-            )
+        yield name, "2 x 2 counts", [pair[count] for count in COUNTS], found["counts"]
+        ps.append(found["p"])
+        yield name, f"p over {found['groups']} groups" if found["groups"] else "McNemar p", pair["p"], ps[-1]
+        yield (
+            name,
+            "difference, interval",
+            [pair[x] for x in ("difference", "low", "high")],
+            found["difference"],
+        )
     for pair, p in zip(stored["pairs"], holm(ps), strict=True):
         yield f"{pair['a']} - {pair['b']}", "p corrected by Holm", pair["p_holm"], p
 
