@@ -13,7 +13,7 @@ from celery.signals import beat_embedded_init, beat_init, setup_logging, worker_
 from app import db
 from app.config import settings
 from app.log import log, set_up_logging
-from app.queue import SWEEP, broker_options
+from app.queue import LOOK_FOR_ORPHANS, SWEEP, broker_options
 from app.tether import hold_tether
 
 celery = Celery(
@@ -22,6 +22,8 @@ celery = Celery(
         "workers.sweep",
         "workers.datasets",
         "workers.runs",
+        "workers.orphans",
+        "workers.deployments",
         "workers.exports",
         "workers.comparisons",
         "workers.endpoints",
@@ -47,6 +49,7 @@ celery.conf.update(
     beat_scheduler="celery.beat:Scheduler",
     beat_schedule={
         "sweep": {"task": SWEEP, "schedule": settings().look_seconds, "options": {"expires": 5}},
+        "orphans": {"task": LOOK_FOR_ORPHANS, "schedule": settings().orphan_minutes * 60},
     },
     **broker_options(),
 )

@@ -3,9 +3,19 @@
 from collections.abc import Callable, Mapping
 
 from app.clock import now
+from app.db import session_scope
 from app.evaluations.finish import finish_run
-from app.queue import ADVANCE_RUN
-from app.runs import hosted_cancel, hosted_end, hosted_look, hosted_poll, hosted_prepare, hosted_submit, steps
+from app.queue import ADVANCE_RUN, send
+from app.runs import (
+    hosted_cancel,
+    hosted_end,
+    hosted_look,
+    hosted_poll,
+    hosted_predict,
+    hosted_prepare,
+    hosted_submit,
+    steps,
+)
 from app.runs.hosted import Place, Save, place_of
 from app.runs.paused import paused
 from app.tables import LOOKED_AT, Run, RunState
@@ -27,10 +37,14 @@ HOSTED: Mapping[RunState, Step] = {
     RunState.SUBMITTING: hosted_submit.submitting,
     RunState.UNKNOWN: hosted_look.unknown,
     RunState.TRAINING: hosted_poll.training,
+    RunState.PREDICTING: hosted_predict.predicting,
     RunState.SCORING: finish_run,
     RunState.PAUSED: paused,
 }
 PROMPT: Mapping[RunState, Step] = {
+    RunState.QUEUED: hosted_predict.queued,
+    RunState.PREPARING: hosted_predict.preparing,
+    RunState.PREDICTING: hosted_predict.predicting,
     RunState.SCORING: finish_run,
     RunState.PAUSED: paused,
 }
@@ -45,6 +59,8 @@ def advance(run_id: int) -> None:
     with lease(Run, run_id, LOOKED_AT) as held:
         while held is not None and _step(held):
             pass
+    if held is not None and _goes_on(run_id):
+        send(ADVANCE_RUN, run_id)
 
 
 def _step(held: Lease) -> bool:
@@ -53,7 +69,7 @@ def _step(held: Lease) -> bool:
     place, before = place_of(run.model), RunState(run.state)
     # A paused run first gets its key back, also when it is to be cancelled.
     cancels = run.cancel_asked and before != RunState.PAUSED
-    step = CANCEL[place] if cancels else STEPS[place].get(before)
+    step = _cancel(place, before) if cancels else STEPS[place].get(before)
     if step is None:
         return False
     fail = FAIL[place]
@@ -63,3 +79,17 @@ def _step(held: Lease) -> bool:
     after = held.read()
     waits = after.due_at is not None and after.due_at > now()
     return after.state != before and after.state in STEPS[place] and not waits
+
+
+def _cancel(place: Place, state: RunState) -> Step:
+    predicts = place != Place.LOCAL and state == RunState.PREDICTING
+    return hosted_predict.cancel if predicts else CANCEL[place]
+
+
+def _goes_on(run_id: int) -> bool:
+    """Whether a run that asks a service has more to ask at once: another slice, by any worker."""
+    with session_scope(write=False) as session:
+        run = session.get(Run, run_id)
+    if run is None or run.state != RunState.PREDICTING or place_of(run.model) == Place.LOCAL:
+        return False
+    return run.due_at is None or run.due_at <= now()

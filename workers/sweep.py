@@ -16,8 +16,10 @@ from app.queue import (
     MAKE_EXPORT,
     SWEEP,
     TEST_PAIR,
+    WATCH_DEPLOYMENT,
     send,
 )
+from app.runs.deployments import LOOKED
 from app.settings.environment_keys import note_environment
 from app.tables import (
     LOOKED_AT,
@@ -25,6 +27,7 @@ from app.tables import (
     CredentialState,
     Dataset,
     DatasetState,
+    DeploymentRow,
     Endpoint,
     EndpointState,
     Export,
@@ -53,6 +56,7 @@ WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
     ),
     (Judging, (JudgingState.QUEUED, JudgingState.WORKING), ADVANCE_JUDGING),
     (PairTest, (PairTestState.QUEUED,), TEST_PAIR),
+    (DeploymentRow, LOOKED, WATCH_DEPLOYMENT),
 )
 
 
