@@ -23,7 +23,15 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 CALL_SECONDS = 60.0
 MOST_REDIRECTS = 5
 # How services say that the account has no money left, in whatever status.
-NO_MONEY = ("insufficient_quota", "insufficient_balance", "billing", "credit", "payment required")
+NO_MONEY = (
+    "insufficient_quota",
+    "insufficient_balance",
+    "billing",
+    "credit",
+    "payment required",
+    "spending limit",
+    "suspended",
+)
 
 
 @dataclass(frozen=True)

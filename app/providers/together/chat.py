@@ -1,6 +1,8 @@
 """Questions to Together: one by one, or as a batch for the models that it serves to everybody. Used by this folder."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from app.providers._http import Api
 from app.providers._json import mapping, moment, number, rows, text
 from app.providers._openai_chat import ask_chat, chat_body
 from app.providers._shapes import (
+    BatchAnswer,
     Decoding,
     KeyCheck,
     Pace,
@@ -81,13 +84,33 @@ def line(model: str, question: Question, decoding: Decoding) -> Mapping[str, Any
 
 def submit_batch(api: Api, path: Path, model: str, decoding: Decoding, launch_key: str) -> RemoteBatch:
     """Uploads the questions under the launch key's name, then sends the one create call."""
+    marked = _marked(path, launch_key)
     try:
-        file = send_file(api, path, f"{launch_key}.jsonl", "batch-api")
+        file = send_file(api, marked, f"{launch_key}.jsonl", "batch-api")
     except errors.Unclear as error:
         # Nothing was created yet, and content that is there already is found.
         raise errors.Busy(error.message, error.hint, wait=5.0) from error
+    finally:
+        marked.unlink()
     asked = {"input_file_id": file.id, "endpoint": ENDPOINT, "completion_window": "24h", "model_id": model}
     return batch_of(api, mapping(api.post("batches", json=asked), "job"), launch_key)
+
+
+def _marked(path: Path, launch_key: str) -> Path:
+    """A copy whose questions carry the launch key. Together keeps equal files once, under the name that came first:
+    the name finds the batch only where no other has the same questions."""
+    marked = path.with_name(f".{path.stem}.{launch_key}.jsonl")
+    with path.open("rb") as lines, marked.open("w", encoding="ascii") as file:
+        for each in lines:
+            asked = json.loads(each)
+            file.write(json.dumps({**asked, "custom_id": f"{launch_key}:{asked['custom_id']}"}) + "\n")
+    return marked
+
+
+def read_batch(api: Api, batch: RemoteBatch, folder: Path) -> Iterator[BatchAnswer]:
+    """Every answer and every error, by the questions' own keys."""
+    for answer in shape.read(api, batch, folder):
+        yield replace(answer, key=answer.key.partition(":")[2])
 
 
 def find_batch(api: Api, launch_key: str) -> list[RemoteBatch]:
@@ -133,5 +156,5 @@ BATCH = Batch(
     find=find_batch,
     poll=poll_batch,
     cancel=shape.cancel,
-    read=shape.read,
+    read=read_batch,
 )

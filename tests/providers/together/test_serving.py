@@ -152,7 +152,11 @@ def test_batches_by_us_and_by_the_sdk(stage, sdk, tmp_path):
     assert "Unable to access" in answers["item-3"].error
     assert answers["item-0"].reply.text
     assert sdk.batches.retrieve(made.id).status == "COMPLETED"
-    other = batch.submit(stage.api, path, model, decoding, OTHER)
+    # The same questions once more, under another key: equal files would be kept once, under the first name.
+    other = batch.submit(stage.api, path, model, decoding, "tb-0123456789abcdef")
+    assert [each.id for each in batch.find(stage.api, OTHER)] == [made.id]
+    assert [each.id for each in batch.find(stage.api, "tb-0123456789abcdef")] == [other.id]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["batch", "questions.jsonl"]
     batch.cancel(stage.api, other.id)
     assert batch.poll(stage.api, other.id).phase == Phase.CANCELLED
 
