@@ -3,8 +3,13 @@ Python, no links, no paths. Used by the providers' fetch_weights.
 """
 
 import os
+import shutil
 import tarfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from app import errors
 from app.providers._http import Api
@@ -35,17 +40,37 @@ def fetch_file(api: Api, url: str, final: Path) -> Path:
 def unpack_zstd(api: Api, archive: Path, folder: Path) -> list[Path]:
     """Writes the kept files of a .tar.zst flat into the folder and gives their paths.
 
-    Raises errors.Refused for an archive that is none, or that holds more than it should.
+    Raises errors.Refused for an archive that holds more than it should, and errors.Unclear for one that is cut.
     """
     import pyarrow
 
-    try:
+    def read() -> list[Path]:
         with (
             pyarrow.CompressedInputStream(pyarrow.OSFile(str(archive)), "zstd") as plain,
             tarfile.open(fileobj=plain, mode="r|") as tar,
         ):
-            return _members(api, tar, folder)
-    except (tarfile.TarError, OSError, pyarrow.ArrowException, EOFError) as error:
+            return _keep_all(api, _of_tar(tar), folder)
+
+    return _whole(api, archive, read, pyarrow.ArrowException)
+
+
+def unpack(api: Api, archive: Path, folder: Path) -> list[Path]:
+    """The same of a .zip or of a .tar, whatever it is compressed with; raises as unpack_zstd() does."""
+
+    def read() -> list[Path]:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as packed:
+                return _keep_all(api, _of_zip(packed), folder)
+        with tarfile.open(archive, mode="r|*") as tar:
+            return _keep_all(api, _of_tar(tar), folder)
+
+    return _whole(api, archive, read, zipfile.BadZipFile)
+
+
+def _whole(api: Api, archive: Path, read: Callable[[], list[Path]], own_error: type[Exception]) -> list[Path]:
+    try:
+        return read()
+    except (tarfile.TarError, OSError, EOFError, own_error) as error:
         archive.unlink(missing_ok=True)
         raise errors.Unclear(
             f"{api.access.label} sent an archive of weights that cannot be unpacked ({type(error).__name__}).",
@@ -53,21 +78,36 @@ def unpack_zstd(api: Api, archive: Path, folder: Path) -> list[Path]:
         ) from error
 
 
-def _members(api: Api, tar: tarfile.TarFile, folder: Path) -> list[Path]:
+# Name, size in bytes, and a function that opens it; None for what is no plain file.
+Member = tuple[str, int, Callable[[], IO[bytes] | None] | None]
+
+
+def _of_tar(tar: tarfile.TarFile) -> Iterator[Member]:
+    for member in tar:
+        yield member.name, member.size, partial(tar.extractfile, member) if member.isfile() else None
+
+
+def _of_zip(packed: zipfile.ZipFile) -> Iterator[Member]:
+    for member in packed.infolist():
+        yield member.filename, member.file_size, None if member.is_dir() else partial(packed.open, member)
+
+
+def _keep_all(api: Api, members: Iterable[Member], folder: Path) -> list[Path]:
     written: list[Path] = []
     total = 0
-    for count, member in enumerate(tar):
-        name = kept_name(member.name) if member.isfile() else ""
-        total += member.size
+    for count, (path, size, opened) in enumerate(members):
+        name = kept_name(path) if opened else ""
+        total += size
         if count >= MOST_FILES or total > MOST_BYTES:
             raise errors.Refused(f"{api.access.label} sent an archive that unpacks to more than it should.")
-        source = tar.extractfile(member) if name else None
-        if source is None or folder / name in written:
+        if not opened or not name or folder / name in written:
+            continue
+        source = opened()
+        if source is None:
             continue
         part = folder / f".{name}.part"
-        with part.open("wb") as file:
-            while piece := source.read(PIECE):
-                file.write(piece)
+        with source, part.open("wb") as file:
+            shutil.copyfileobj(source, file, PIECE)
             file.flush()
             os.fsync(file.fileno())
         written.append(part.replace(folder / name))

@@ -48,13 +48,17 @@ class Stage:
 
     def job(self, offer: Offer | None = None, count: int = 24, **more: Any) -> TuningJob:
         """A training on `count` items, a quarter of them for validation, with the suggested values."""
-        offer = offer or next(each for each in self.provider.offers if each.can_train)
+        offer = offer or next(each for each in self.offers() if each.can_train)
         values = self.provider.training.suggest(offer, {"train_items": count, "mean_tokens": 20.0})
         counts = {"train": count, "validation": count // 4}
         tokens = {part: 20 * number for part, number in counts.items()}
         found = {"launch_key": "tb-0123456789abcdef", "name": "scenario", "method": "sft", "seed": 7}
         found |= {"hyperparameters": values, "counts": counts, "tokens": tokens, **more}
         return TuningJob(model=offer.model, offer=offer, **found)
+
+    def offers(self) -> list[Offer]:
+        """What the file names, or, where it names nothing, what the service lists."""
+        return list(self.provider.offers) or self.provider.list_models(self.api)
 
     def upload(self, job: TuningJob) -> dict[str, str]:
         """The files' ids by part."""
