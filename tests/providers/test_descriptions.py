@@ -23,7 +23,7 @@ SERVICES = {
     "together": (("together.yaml",), ("/v2/*", "/v3/*")),
     "fireworks": (("fireworks.yaml",), ()),
     "mistral": (("mistral.yaml", "mistral-legacy.yaml"), ()),
-    "replicate": (("replicate.json",), ()),
+    "replicate": (("replicate.json",), ("*/files", "*/weights/*")),
     "openpipe": (("openpipe.json",), ()),
 }
 
