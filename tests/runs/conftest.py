@@ -21,6 +21,8 @@ from app.lab.actor import Actor
 from app.runs.steps import make_slots
 from app.storage import incoming_file
 from app.tables import FINAL, Dataset, DatasetState, Run, Split
+from tests.hosting import hosted, world  # noqa: F401  fixtures
+from tests.runs.predicting import ask  # noqa: F401  a fixture
 
 RULE = {"HCl": "acid", "NaOH": "base", "NaCl": "salt"}
 
