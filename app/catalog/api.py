@@ -9,6 +9,7 @@ from app.catalog.facts import hyperparameters
 from app.catalog.model import Model
 from app.catalog.models import all_models, open_model
 from app.catalog.shelf import read_shelf
+from app.catalog.tuned import tuned_rows
 from app.web.session import Acting, Database
 
 router = APIRouter()
@@ -19,6 +20,13 @@ def list_models(session: Database, actor: Acting) -> dict[str, Any]:
     """Every model on the grid; `hf/<name or folder>` models need not be listed to be launched, nor a service's
     `<provider>/<model>` and `prompt/<provider>/<model>` where it takes any name."""
     return {"models": [_json(model) for model in all_models(read_shelf(session, actor))]}
+
+
+@router.get("/models/tuned")
+def list_tuned_models(session: Database, actor: Acting) -> dict[str, Any]:
+    """The fine-tuned models of the lab's accounts, those that end first at the top. `grid_id` launches one; `stored`:
+    how many runs here have asked it."""
+    return {"models": [asdict(row) for row in tuned_rows(session, actor, read_shelf(session, actor))]}
 
 
 @router.get("/models/{model_id:path}")

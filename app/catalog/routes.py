@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.catalog.page import model_groups, model_view
+from app.catalog.tuned import tuned_page
 from app.web.pages import page, see
 from app.web.session import Acting, Database
 
@@ -19,6 +20,13 @@ def list_page(request: Request, actor: Acting, name: str = "") -> Response:
     if wanted:
         return see(f"/models/hf/{quote(wanted, safe='/')}")
     return page(request, "catalog/list.html", "Models", groups=model_groups())
+
+
+@router.get("/models/tuned")
+def tuned_models_page(request: Request, session: Database, actor: Acting) -> HTMLResponse:
+    """The fine-tuned models of the lab's accounts, and a way to store their predictions while they answer."""
+    view = tuned_page(session, actor)
+    return page(request, "catalog/tuned.html", "Fine-tuned models", view=view)
 
 
 @router.get("/models/{model_id:path}")

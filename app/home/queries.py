@@ -12,6 +12,7 @@ from app.clock import now
 from app.datasets.service import can_map
 from app.evaluations.leaderboard import model_colours
 from app.format import duration
+from app.home.ending import Ending, ending_models
 from app.home.newest import ExperimentRow, newest_experiments
 from app.lab.actor import Actor, owned
 from app.shapes import Axis
@@ -78,6 +79,7 @@ class HomeView:
     troubles: list[Trouble]
     experiments: list[ExperimentRow]
     datasets: list[DatasetRow]
+    ending: Ending
 
     @property
     def new(self) -> bool:
@@ -102,6 +104,7 @@ def home_view(session: Session, actor: Actor) -> HomeView:
         _troubles(session, actor),
         newest_experiments(session, actor),
         _datasets(session, actor),
+        ending_models(session, actor),
     )
 
 
