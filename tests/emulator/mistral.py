@@ -11,6 +11,7 @@ from typing import Any
 from mistralai.client import models as sdk
 
 from tests.emulator._answers import Pupil, pupil_of, token_count
+from tests.emulator._mistral_job import JOB
 from tests.emulator._openai import completion
 from tests.emulator._service import Answer, Call, Part, Problem, Service, public
 from tests.emulator._world import Timeline
@@ -19,42 +20,6 @@ BASES = ("open-mistral-7b", "mistral-small-latest", "open-mistral-nemo")
 STAGES = [("QUEUED", 10.0), ("VALIDATING", 20.0), ("VALIDATED", 1e12)]
 TRAINS = [("QUEUED", 10.0), ("STARTED", 10.0), ("RUNNING", 240.0)]
 STEPS = 20
-NUMBER = {"type": "number"}
-ID = {"type": "string", "format": "uuid"}
-FILE = {
-    "type": "object",
-    "properties": {"file_id": ID, "weight": {"type": "number", "exclusiveMinimum": 0}},
-    "required": ["file_id"],
-    "additionalProperties": False,
-}
-VALUES = {
-    "type": "object",
-    "properties": {
-        "training_steps": {"type": ["integer", "null"], "minimum": 1},
-        "learning_rate": {"type": "number", "minimum": 1e-8, "maximum": 1},
-        "weight_decay": {"type": "number", "minimum": 0, "maximum": 1},
-        "warmup_fraction": {"type": "number", "minimum": 0, "maximum": 1},
-        "epochs": {"type": "number", "exclusiveMinimum": 0},
-        "seq_len": {"type": "integer", "minimum": 100},
-        "fim_ratio": {"type": "number"},
-    },
-    "additionalProperties": False,
-}
-JOB = {
-    "type": "object",
-    "properties": {
-        "model": {"type": "string"},
-        "training_files": {"type": "array", "items": FILE},
-        "validation_files": {"type": ["array", "null"], "items": ID},
-        "suffix": {"type": ["string", "null"], "maxLength": 18},
-        "auto_start": {"type": "boolean"},
-        "invalid_sample_skip_percentage": {"type": "number", "minimum": 0, "maximum": 0.5},
-        "job_type": {"enum": ["completion", "classifier", None]},
-        "hyperparameters": VALUES,
-    },
-    "required": ["model", "hyperparameters"],
-    "additionalProperties": False,
-}
 CAPABLE = {
     "completion_chat": True,
     "function_calling": True,
