@@ -41,10 +41,10 @@ def send(api: Api, path: Path) -> RemoteFile:
             return there
     try:
         _fill(api, path, name)
-    except errors.Refused:
-        # Another run with the same data may have filled it meanwhile.
+    except errors.Refused as refused:
+        # Another run with the same data, or an earlier try, may have filled it: it is ready, or still being read.
         there = look_at(api, name)
-        if not there.ready:
+        if not there.ready and "already" not in refused.message:
             raise
         return there
     return look_at(api, name)
