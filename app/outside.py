@@ -6,6 +6,9 @@ changes its address between check and use gains nothing. No redirects, no proxie
 
 import ipaddress
 import socket
+import ssl
+import threading
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,7 +18,6 @@ from app.errors import Invalid
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
-MOST_CONNECTIONS = 128
 ALLOW = "TUNEBOOK_ALLOW_PRIVATE_BASE_URLS=1"
 
 
@@ -90,12 +92,22 @@ def _inside(address: Address) -> list[Address]:
 
 class GuardedTransport(httpx.BaseTransport):
     """Connects to a resolved and checked address, while name and certificate stay those of the URL.
-    `private_host` may lie at a private address, no other host may."""
+    `private_host` may lie at a private address, no other host may.
+
+    Each thread has connections of its own: one pool for all spends more time on looking through them than on calls.
+    """
 
     def __init__(self, private_host: str = "") -> None:
         self.private_host = private_host
-        limits = httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS)
-        self.inner = httpx.HTTPTransport(retries=0, limits=limits)
+        self.own = threading.local()
+        self.opened: list[httpx.HTTPTransport] = []
+
+    def _inner(self) -> httpx.HTTPTransport:
+        if not hasattr(self.own, "inner"):
+            self.own.inner = httpx.HTTPTransport(verify=_certificates(), retries=0)
+            self.opened.append(self.own.inner)
+        inner: httpx.HTTPTransport = self.own.inner
+        return inner
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Raises Refused, or httpx.ConnectError when the name is not known."""
@@ -109,11 +121,18 @@ class GuardedTransport(httpx.BaseTransport):
             stream=request.stream,
             extensions=extensions,
         )
-        return self.inner.handle_request(sent)
+        return self._inner().handle_request(sent)
 
     def close(self) -> None:
-        """Closes the pooled connections."""
-        self.inner.close()
+        """Closes all connections."""
+        for inner in self.opened:
+            inner.close()
+
+
+@lru_cache
+def _certificates() -> ssl.SSLContext:
+    """Whom to trust, read once: reading it takes longer than most calls."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def resolve(host: str, port: int, allow_private: bool = False) -> str:

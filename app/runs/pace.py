@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from app.providers._shapes import Pace
 
 # Calls at once after the first answer, which is waited for alone: it tells the limits and whether the key works.
-FIRST_WINDOW = 32
+FIRST_WINDOW = 64
 LONGEST_BACKOFF = 60.0
 # A pace is believed once refusals were seen for so many seconds.
 MEASURED_SECONDS = 5.0

@@ -36,6 +36,8 @@ MOST_ATTEMPTS = 5
 # So many clear refusals before the first answer: it is not the items.
 ALL_REFUSED = 10
 READ_AHEAD = 128
+# Between two transactions: a kill loses the answers of this time, which are then asked for again.
+WRITE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,10 @@ class Slice:
     cancelled: bool = False
     waiting: deque[Asked] = field(default_factory=deque)
     taken: set[tuple[str, int]] = field(default_factory=set)
+    # Answers not stored yet and what they cost; when the last ones were.
+    unwritten: list[tuple[str, int, dict[str, Any]]] = field(default_factory=list)
+    unbilled: int = 0
+    written_at: float = 0.0
     done: SimpleQueue[tuple[Asked, Ticket, Future[Reply], float]] = field(default_factory=SimpleQueue)
 
     @property
@@ -78,6 +84,11 @@ class Slice:
         """Whether no new question is asked."""
         ended = self.cancelled or self.over or self.without or self.error
         return bool(ended) or time.monotonic() > self.until
+
+    def write_in(self) -> float:
+        """Seconds until answers are stored: at once, but many that come together in one transaction."""
+        due = self.written_at + WRITE_SECONDS - time.monotonic()
+        return max(due, 0.0) if self.unwritten else math.inf
 
 
 # Limits hold for an account, not for a run: a worker keeps what it has learned of each.
@@ -111,7 +122,9 @@ def ask_slice(plan: Plan, save: Save) -> Slice:
                     break
                 time.sleep(seconds)
                 continue
-            _store(current, _collect(current, seconds))
+            _collect(current, min(seconds, current.write_in()))
+            if current.write_in() <= 0 or not current.gate.under_way:
+                _write(current)
     return current
 
 
@@ -164,36 +177,31 @@ def _read_ahead(current: Slice) -> None:
         current.waiting.append(Asked(row.part, row.number, row.attempts, question, size))
 
 
-Done = tuple[Asked, Ticket, "Future[Reply]", float]
-
-
-def _collect(current: Slice, seconds: float) -> list[Done]:
-    """All calls that have ended, after waiting for the first at most so long."""
-    found = []
+def _collect(current: Slice, seconds: float) -> None:
+    """Reads all calls that have ended, after waiting for the first at most so long."""
+    timeout = None if math.isinf(seconds) else max(seconds, 0.0)
     try:
-        found.append(current.done.get(timeout=None if math.isinf(seconds) else max(seconds, 0.0)))
         while True:
-            found.append(current.done.get_nowait())
+            asked, ticket, call, at = current.done.get(timeout=timeout)
+            timeout = 0.0
+            current.reserved -= current.plan.most(asked.size)
+            values = _read(current, asked, ticket, call, at)
+            if values is not None:
+                current.unwritten.append((asked.part, asked.number, values))
     except Empty:
-        return found
+        return
 
 
-def _store(current: Slice, done: list[Done]) -> None:
-    """Writes what has come in one transaction; notes what the rest of the slice must know."""
-    if not done:
+def _write(current: Slice) -> None:
+    """Stores what has come, in one transaction; sees whether the run is to be cancelled."""
+    current.written_at = time.monotonic()
+    if not current.unwritten:
         return
-    plan, results = current.plan, []
-    before = current.spent
-    for asked, ticket, call, at in done:
-        current.reserved -= plan.most(asked.size)
-        values = _read(current, asked, ticket, call, at)
-        if values is not None:
-            results.append((asked.part, asked.number, values))
-    if not results:
-        return
+    plan, results, current.unwritten = current.plan, current.unwritten, []
+    spent, current.unbilled = current.unbilled, 0
     with current.save() as session:
         reply_rows.write(session, plan.run, results)
-        set_run(session, plan.run, **_progress(current), **_cost(current.spent - before))
+        set_run(session, plan.run, **_progress(current), **_cost(spent))
         current.cancelled = bool(session.exec(select(Run.cancel_asked).where(Run.id == plan.run.id)).one())
 
 
@@ -240,7 +248,8 @@ def _read(
     tokens = reply.input_tokens, reply.output_tokens
     used_in = asked.size // BYTES_A_TOKEN if tokens[0] is None else tokens[0]
     used_out = len(reply.text.encode("utf-8", "replace")) // BYTES_A_TOKEN if tokens[1] is None else tokens[1]
-    current.spent += plan.cost(used_in, used_out)
+    cost = plan.cost(used_in, used_out)
+    current.spent, current.unbilled = current.spent + cost, current.unbilled + cost
     current.answered += 1
     return {**plan.read(reply), "state": ReplyState.ANSWERED, "attempts": asked.attempts + 1}
 
