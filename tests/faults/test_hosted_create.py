@@ -2,52 +2,56 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.clock import now
 from app.config import settings
+from app.db import dispose
+from app.providers import openai
+from app.registry import load_kinds
 from app.runs import hosted as rules
 from app.runs.hosted_decide import create_again
 from app.tables import FINAL, RunState, Sent
 from tests.emulator._world import World
 from tests.hosting import CREATE, LIST, Hosted, change, go, read, row_of, unconfirmed
-from tests.source import ROOT
 from tests.stack import wait_for
 from workers.runs import advance
 
 pytestmark = pytest.mark.laptop
-# A worker that kills itself where the create would leave, or has just been answered: between two commits.
-DIES = """
-import os, signal, sys
-from app.providers import openai
-from dataclasses import replace
-openai.CREATION_ENDS = "2999-01-01"
-real = openai.PROVIDER.training.submit
-def submit(api, job, files):
-    if sys.argv[2] == "after":
-        real(api, job, files)
-    os.kill(os.getpid(), signal.SIGKILL)
-training = replace(openai.PROVIDER.training, submit=submit)
-openai.PROVIDER = replace(openai.PROVIDER, training=training)
-from workers.runs import advance
-advance(int(sys.argv[1]))
-"""
 
 
 def die(run_id: int, where: str) -> None:
-    """A worker process of its own takes the run and is killed before or after its create."""
-    process = subprocess.run(
-        [sys.executable, "-c", DIES, str(run_id), where], cwd=ROOT, env=os.environ, timeout=60
-    )
-    assert process.returncode == -signal.SIGKILL
+    """A worker process takes the run and is killed just before or just after its create: between two commits."""
+    pid = os.fork()
+    if not pid:
+        _die(run_id, where)
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
     assert read(run_id).owner is not None
     assert row_of(run_id).sent == Sent.SENDING
+
+
+def _die(run_id: int, where: str) -> None:
+    dispose()
+    real = openai.PROVIDER.training
+    assert real
+
+    def submit(*arguments: Any) -> Any:
+        if where == "after":
+            real.submit(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    load_kinds("app.providers", "PROVIDER")["openai"] = replace(
+        openai.PROVIDER, training=replace(real, submit=submit)
+    )
+    try:
+        advance(run_id)
+    finally:
+        os._exit(1)
 
 
 def sweep(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,12 +81,14 @@ def test_l1_killed_before_anything_was_sent(hosted: Hosted, world: World, monkey
     """Killed in the upload: nothing paid was under way, so it is simply done again."""
     run_id = hosted()
     world.fail("openai POST /v1/files", "hang", seconds=30)
-    process = subprocess.Popen(
-        [sys.executable, "-c", f"from workers.runs import advance; advance({run_id})"], cwd=ROOT
-    )
+    pid = os.fork()
+    if not pid:
+        dispose()
+        advance(run_id)
+        os._exit(1)
     wait_for(lambda: world.count("openai POST /v1/files"), 30)
-    process.kill()
-    process.wait()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
     sweep(monkeypatch)
     (run,) = go(run_id)
     assert (run.state, world.count_made("openai", "job")) == (RunState.DONE, 1)
@@ -178,14 +184,15 @@ def test_l7_it_shows_up_after_the_last_look(hosted: Hosted, world: World, monkey
 def test_several_jobs_are_found(hosted: Hosted, world: World) -> None:
     """The oldest is kept, the others are cancelled, and the run says so."""
     run_id = hosted()
-    world.speed = 20
+    world.speed, world.late_list = 20, 1e9
     world.fail(CREATE, "drop", effect=True)
-    go(run_id, until=lambda run: world.count(CREATE) == 1)
+    go(run_id, until=(RunState.UNKNOWN,))
     oldest = world.made[0].id
     double = {**world.things["openai", "main", "job"][oldest], "id": "ftjob-0double", "_at": 0}
     double["created_at"] += 5
     double["_timeline"] = type(double["_timeline"])([("running", 1e6)], "succeeded", world.now())
     world.things["openai", "main", "job"]["ftjob-0double"] = double
+    world.late_list = 0
     go(run_id, until=lambda run: row_of(run_id).sent == Sent.YES)
     row = row_of(run_id)
     assert row.remote_id == oldest
