@@ -63,7 +63,7 @@ def presets(model: Model) -> dict[str, dict[str, Any]]:
 
 def estimate(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> dict[str, Any]:
     """{"tokens": int or None, "seconds": float or None, "microdollars": int or None} for one seed, and for a service's
-    model "basis": how the money was computed and from which price. None: not known."""
+    model "predicting" (that part of the money) and "basis": how it was computed and from which price. None: not known."""
     cores = settings().threads_per_run
     if model.kind == "baseline":
         kind = baselines.load(model.id.partition("/")[2])
@@ -78,10 +78,8 @@ def estimate(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> dict[
 def _remote_estimate(model: Model, facts: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     assert model.offer is not None
     if model.kind == "hosted":
-        tokens, cost, basis = hosted.estimate(model.provider, model.offer, facts, values)
-    else:
-        tokens, cost, basis = prompted.estimate(model.offer, facts, values)
-    return {"tokens": tokens, "seconds": None, "microdollars": cost, "basis": basis}
+        return hosted.estimate(model.provider, model.offer, facts, values)
+    return prompted.estimate(model.offer, facts, values)
 
 
 def problems(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> list[str]:

@@ -87,19 +87,21 @@ def problems(name: str, offer: Offer, facts: Mapping[str, Any], values: Mapping[
     return found
 
 
-def estimate(
-    name: str, offer: Offer, facts: Mapping[str, Any], values: Mapping[str, Any]
-) -> tuple[int | None, int | None, str]:
-    """(tokens trained on, micro-dollars of training and test predictions, how they were computed)."""
+def estimate(name: str, offer: Offer, facts: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """{"tokens" trained on, "seconds": None, "microdollars" in all, "predicting" of these for the test items,
+    "basis": how they were computed}."""
     provider = providers()[name]
     job = _job(offer, facts, values)
     trains = training(provider).estimate(job)
     predicts = predicting(provider, offer, facts)
-    tokens = round(job.tokens["train"] * float(values.get("epochs") or 1))
-    basis = f"Training: {trains.basis}. Predictions: {predicts.basis}."
-    if trains.microdollars is None or predicts.microdollars is None:
-        return tokens, None, basis
-    return tokens, trains.microdollars + predicts.microdollars, basis
+    known = trains.microdollars is not None and predicts.microdollars is not None
+    return {
+        "tokens": round(job.tokens["train"] * float(values.get("epochs") or 1)),
+        "seconds": None,
+        "microdollars": (trains.microdollars or 0) + (predicts.microdollars or 0) if known else None,
+        "predicting": predicts.microdollars,
+        "basis": f"Training: {trains.basis}. Predictions: {predicts.basis}.",
+    }
 
 
 def predicting(provider: Provider, offer: Offer, facts: Mapping[str, Any]) -> Estimate:

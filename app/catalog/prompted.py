@@ -108,13 +108,15 @@ def problems(offer: Offer, facts: Mapping[str, Any], values: Mapping[str, Any]) 
     return found
 
 
-def estimate(
-    offer: Offer, facts: Mapping[str, Any], values: Mapping[str, Any]
-) -> tuple[int | None, int | None, str]:
-    """(tokens read, micro-dollars, how they were computed). An endpoint's prices stand in its offer."""
+def estimate(offer: Offer, facts: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """As hosted.estimate, for what is only asked. An endpoint's prices stand in its offer."""
     more = int(values["examples"]) * facts["mean_tokens"]
-    batch = values.get("way") == "batch"
     facts = {**facts, "answer_tokens": min(int(values["max_tokens"]), int(facts["answer_tokens"]))}
-    predicts = hosted.asking(offer, facts, False, more, batch)
-    tokens = round(facts["test_items"] * (facts["mean_tokens"] + more))
-    return tokens, predicts.microdollars, f"Predictions: {predicts.basis}."
+    predicts = hosted.asking(offer, facts, False, more, values.get("way") == "batch")
+    return {
+        "tokens": round(facts["test_items"] * (facts["mean_tokens"] + more)),
+        "seconds": None,
+        "microdollars": predicts.microdollars,
+        "predicting": predicts.microdollars,
+        "basis": f"Predictions: {predicts.basis}.",
+    }

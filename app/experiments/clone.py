@@ -4,6 +4,7 @@ from sqlmodel import Session
 
 from app.catalog.facts import suggest
 from app.catalog.models import find_model
+from app.catalog.shelf import read_shelf
 from app.experiments.facts import data_facts
 from app.experiments.forms import LaunchForm, form_design
 from app.experiments.service import data_of
@@ -19,7 +20,8 @@ def form_of_run(session: Session, actor: Actor, run_id: int) -> LaunchForm:
     # A pooled run was trained nowhere: its folds were.
     trained = session.get_one(Run, run.snapshot["pooled_from"][0]) if run.pooled else run
     dataset, split = data_of(session, actor, run.dataset_id, trained.split_id)
-    chosen = suggest(find_model(run.model), data_facts(dataset, split))
+    model = find_model(run.model, read_shelf(session, actor))
+    chosen = suggest(model, data_facts(dataset, split))
     sent = sent_values(run.ledger)
     return LaunchForm(
         run.dataset_id,

@@ -47,6 +47,18 @@ class LaunchForm:
     # Per cent of train for a validation part, and the seed of the draw, as posted.
     validation: str = ""
     validation_seed: str = "1"
+    # Names typed for services, as posted: {"together": "Qwen/Qwen3-8B"}, {"prompt/openai": "gpt-5.4"}
+    typed: dict[str, str] = field(default_factory=dict)
+    # Dollars that the experiment may cost, as posted.
+    cap: str = ""
+
+    @property
+    def cap_dollars(self) -> float | None:
+        """The cap; raises Invalid with a sentence."""
+        try:
+            return float(self.cap.replace("$", "").replace(",", "")) if self.cap else None
+        except ValueError:
+            return -1.0
 
     @property
     def from_train(self) -> FromTrain:
@@ -81,6 +93,13 @@ def read_launch_form(form: FormData) -> LaunchForm:
     models = texts(form, "models")
     typed = [name.strip().removeprefix("hf/") for name in text(form, "hugging_face").split(",")]
     models += [f"hf/{name}" for name in typed if name]
+    services = _typed(form)
+    models += [
+        f"{place}/{name.strip()}"
+        for place, names in services.items()
+        for name in names.split(",")
+        if name.strip()
+    ]
     models = list(dict.fromkeys(models))
     asked, chosen = {}, {}
     for model in models:
@@ -101,7 +120,15 @@ def read_launch_form(form: FormData) -> LaunchForm:
         VALIDATION if text(form, "choose_on") else "",
         text(form, "validation")[:20],
         text(form, "validation_seed", "1")[:20],
+        services,
+        text(form, "cap")[:20],
     )
+
+
+def _typed(form: FormData) -> dict[str, str]:
+    """What was typed into the fields of the services."""
+    places = [key.removeprefix("typed:") for key in form if key.startswith("typed:")]
+    return {place: text(form, f"typed:{place}")[:2000] for place in places}
 
 
 # What each design's fields are called in the form: {design: {its own name: the form's}}.
@@ -173,6 +200,7 @@ def asked_launch(form: LaunchForm) -> LaunchRequest:
         form.augment,
         form.choose_on,
         form.from_train,
+        form.cap_dollars,
     )
 
 

@@ -6,29 +6,21 @@ from sqlmodel import Session
 
 from app.augmentations import augmentations
 from app.augmentations._base import Augmentation
-from app.catalog import facts as choices
-from app.catalog.models import GROUPS, Model, all_models
+from app.catalog.shelf import Shelf, read_shelf
 from app.datasets.queries import splits_of
 from app.errors import TunebookError
 from app.experiments.designs import KINDS, Design
 from app.experiments.facts import data_facts
 from app.experiments.forms import LaunchForm, asked_launch, remember
 from app.experiments.grid import shown
+from app.experiments.money import reserved_total
 from app.experiments.plan import Plan, PlannedModel
 from app.experiments.service import asked_data, data_of, plan_data
-from app.format import about, money
+from app.experiments.tiles import ServiceGroup, Tile, local_groups, prompted_groups, trained_groups
 from app.hyperparameters import Hyperparameter
 from app.lab.actor import Actor
+from app.settings.offers import ask_look
 from app.tables import Dataset, Split
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One model to tick."""
-
-    model: Model
-    facts: tuple[str, ...]
-    ticked: bool
 
 
 @dataclass(frozen=True)
@@ -66,6 +58,9 @@ class LaunchPage:
     split: Split
     splits: list[Split]
     groups: list[tuple[str, str, list[Tile]]]
+    trained: list[ServiceGroup]
+    prompted: list[ServiceGroup]
+    shelf: Shelf
     plan: Plan | None
     rows: list[PlanRow]
     error: str
@@ -107,6 +102,16 @@ class LaunchPage:
         return "on one test set"
 
     @property
+    def reserved(self) -> int:
+        """Micro-dollars that the launch takes from the budgets."""
+        return reserved_total(self.plan) if self.plan else 0
+
+    @property
+    def paid(self) -> bool:
+        """Whether any planned run is paid for."""
+        return bool(self.plan and any(row.model.remote for row in self.plan.rows))
+
+    @property
     def blocked(self) -> str:
         """Why the launch button is off; empty when it is on."""
         if self.error:
@@ -116,33 +121,43 @@ class LaunchPage:
         return self.plan.problems[0] if self.plan.problems else ""
 
 
-def launch_page(session: Session, actor: Actor, form: LaunchForm) -> LaunchPage:
-    """Plans the form's choice; a choice that cannot be planned is shown with its reason, nothing is lost."""
+def launch_page(session: Session, actor: Actor, form: LaunchForm, tiles: bool = True) -> LaunchPage:
+    """Plans the form's choice; a choice that cannot be planned is shown with its reason, nothing is lost. Without
+    `tiles` only what the plan shows is there."""
     splits = splits_of(session, actor, form.dataset_id)
     split_id = form.split_id or (splits[0].id if splits else 0) or 0
     dataset, split = data_of(session, actor, form.dataset_id, split_id)
+    shelf = read_shelf(session, actor)
     plan, error, hint = None, "", ""
     try:
         asked = replace(asked_launch(form), split_id=split.id or 0)
-        plan = plan_data(session, *asked_data(session, actor, asked), asked)
+        plan = plan_data(session, actor, *asked_data(session, actor, asked), asked, shelf)
     except TunebookError as problem:
         error, hint = problem.message, problem.hint
     rows = [_plan_row(row, form.chosen_presets.get(row.model.id, "")) for row in plan.rows] if plan else []
-    return LaunchPage(form, dataset, split, splits, _groups(dataset, split, form), plan, rows, error, hint)
+    facts, ticked, typed = data_facts(dataset, split), form.models, form.typed
+    return LaunchPage(
+        form,
+        dataset,
+        split,
+        splits,
+        local_groups(facts, ticked) if tiles else [],
+        trained_groups(shelf, facts, ticked, typed) if tiles else [],
+        prompted_groups(shelf, facts, ticked, typed) if tiles else [],
+        shelf,
+        plan,
+        rows,
+        error,
+        hint,
+    )
 
 
-def _groups(dataset: Dataset, split: Split, form: LaunchForm) -> list[tuple[str, str, list[Tile]]]:
-    facts = data_facts(dataset, split)
-    groups: dict[str, list[Tile]] = {}
-    for model in all_models():
-        guess = choices.estimate(model, facts, choices.suggest(model, facts))
-        shown = (
-            ("needs PyTorch",)
-            if model.unavailable
-            else (about(guess["seconds"]), money(guess["microdollars"]))
-        )
-        groups.setdefault(model.group, []).append(Tile(model, shown, model.id in form.models))
-    return [(name, GROUPS.get(name, ""), tiles) for name, tiles in groups.items()]
+def ask_about_models(session: Session, view: LaunchPage) -> None:
+    """Has services asked about the models of the plan of which they have not said everything yet."""
+    for row in view.plan.rows if view.plan else ():
+        shop = view.shelf.shops.get(row.model.provider)
+        if row.model.to_look_at and shop and shop.credential and row.model.offer:
+            ask_look(session, shop.credential, row.model.offer)
 
 
 def _plan_row(row: PlannedModel, preset: str) -> PlanRow:

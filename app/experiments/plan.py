@@ -9,7 +9,9 @@ from typing import Any
 
 from app.catalog import facts as choices
 from app.catalog.facts import DataFacts
-from app.catalog.models import Model, find_model
+from app.catalog.model import Model
+from app.catalog.models import find_model
+from app.catalog.shelf import Shelf
 from app.errors import Invalid
 from app.experiments.designs import Cells, DataCell, Design, describe
 from app.experiments.grid import MAX_RUNS, parse_grid, variants
@@ -60,9 +62,15 @@ class PlannedModel:
         return sum(run.estimate["seconds"] or 0 for run in self.runs)
 
     @property
-    def microdollars(self) -> int:
-        """Of all runs."""
-        return sum(run.estimate["microdollars"] for run in self.runs)
+    def microdollars(self) -> int | None:
+        """Of all runs; None when the price of any is not known."""
+        return total([run.estimate["microdollars"] for run in self.runs])
+
+
+def total(amounts: Sequence[int | None]) -> int | None:
+    """The sum, or None when any part is not known."""
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if len(known) == len(amounts) else None
 
 
 @dataclass(frozen=True)
@@ -89,9 +97,20 @@ class Plan:
         return sum(row.seconds for row in self.rows)
 
     @property
-    def microdollars(self) -> int:
-        """Of all runs."""
-        return sum(row.microdollars for row in self.rows)
+    def microdollars(self) -> int | None:
+        """Of all runs; None when the price of any is not known."""
+        return total([row.microdollars for row in self.rows])
+
+    @property
+    def known_microdollars(self) -> int:
+        """Of the runs whose price is known."""
+        return sum(run.estimate["microdollars"] or 0 for row in self.rows for run in row.runs)
+
+    @property
+    def asking(self) -> list[str]:
+        """The services that are still to say more about a model."""
+        found = [row.model.provider_label for row in self.rows if row.model.to_look_at]
+        return list(dict.fromkeys(found))
 
 
 def make_plan(
@@ -101,6 +120,7 @@ def make_plan(
     design: Design | None = None,
     augment: Mapping[str, Any] | None = None,
     choose_on: str = "",
+    shelf: Shelf | None = None,
 ) -> Plan:
     """Fills in everything. `augment` is checked already. Raises Invalid for unknown models, hyperparameters or
     seeds, and for more runs than one launch takes."""
@@ -108,7 +128,7 @@ def make_plan(
     design, augment = design or Design(), augment or {}
     seeds = check_seeds(seeds)
     more = 1 + augment.get("rewrites", 0)
-    rows = tuple(_plan_model(cells, row, seeds, more) for row in grid)
+    rows = tuple(_plan_model(cells, row, seeds, more, shelf) for row in grid)
     said = [describe(design.to_json(), len(cells.cells)), describe_augment(augment)]
     plan = Plan(
         rows,
@@ -140,8 +160,10 @@ def check_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _plan_model(cells: Cells, row: GridRow, seeds: tuple[int, ...], more: int) -> PlannedModel:
-    model = find_model(row.model)
+def _plan_model(
+    cells: Cells, row: GridRow, seeds: tuple[int, ...], more: int, shelf: Shelf | None
+) -> PlannedModel:
+    model = find_model(row.model, shelf)
     fields = choices.hyperparameters(model)
     asked = parse_grid(model, row.hyperparameters)
     whole = _grown(cells.whole, more)

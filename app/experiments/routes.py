@@ -13,7 +13,7 @@ from app.experiments.clone import form_of_run
 from app.experiments.experiment_file import experiment_yaml
 from app.experiments.forms import LaunchForm, asked_launch, read_launch_form
 from app.experiments.imports import import_predictions
-from app.experiments.launch_page import launch_page
+from app.experiments.launch_page import ask_about_models, launch_page
 from app.experiments.lock import unlock_test
 from app.experiments.queries import PAGE, experiment_view, list_experiments
 from app.experiments.service import launch_experiment
@@ -60,7 +60,8 @@ def new_page(
 @router.post("/experiments/plan")
 def plan_fragment(session: Database, actor: Acting, form: Posted) -> HTMLResponse:
     """The plan for what is ticked now; asked for by the page at every change."""
-    view = launch_page(session, actor, read_launch_form(form))
+    view = launch_page(session, actor, read_launch_form(form), tiles=False)
+    ask_about_models(session, view)
     return fragment("experiments/_plan.html", view=view)
 
 

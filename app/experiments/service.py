@@ -7,14 +7,17 @@ from typing import Any
 
 from sqlmodel import Session, select
 
+from app.catalog.shelf import Shelf, read_shelf
 from app.clock import in_seconds, now
 from app.config import settings
 from app.datasets.make_folds import Drawing, keep_splits
 from app.datasets.validation import FromTrain, with_validation
 from app.errors import Conflict, Invalid
 from app.experiments.designs import Design, make_cells
+from app.experiments.money import check_cap, keep_cap, reserve_run, service_facts, with_money
 from app.experiments.plan import GridRow, Plan, PlannedModel, PlannedRun, make_plan
 from app.lab.actor import Actor, find
+from app.lab.budgets import lock_money
 from app.queue import ADVANCE_RUN, enqueue
 from app.runs.augment import check_augment
 from app.runs.lock import VALIDATION
@@ -40,14 +43,19 @@ class LaunchRequest:
     choose_on: str = ""
     # A validation part drawn from the train part of a file that names none.
     validation: FromTrain = field(default_factory=FromTrain)
+    # What the whole experiment may cost, in dollars; None: as the budgets say.
+    cap_dollars: float | None = None
 
 
 def plan_experiment(session: Session, actor: Actor, request: LaunchRequest) -> Plan:
     """The plan of a launch, without launching."""
-    return plan_data(session, *asked_data(session, actor, request), request)
+    data = asked_data(session, actor, request)
+    return plan_data(session, actor, *data, request, read_shelf(session, actor))
 
 
-def plan_data(session: Session, dataset: Dataset, split: Split, request: LaunchRequest) -> Plan:
+def plan_data(
+    session: Session, actor: Actor, dataset: Dataset, split: Split, request: LaunchRequest, shelf: Shelf
+) -> Plan:
     """The plan over data that were found already; raises Invalid for what cannot be planned."""
     if request.choose_on not in ("", VALIDATION):
         raise Invalid(
@@ -57,7 +65,8 @@ def plan_data(session: Session, dataset: Dataset, split: Split, request: LaunchR
         )
     augment = check_augment(request.augment)
     cells = make_cells(session, dataset, split, request.design)
-    return make_plan(cells, request.grid, request.seeds, request.design, augment, request.choose_on)
+    plan = make_plan(cells, request.grid, request.seeds, request.design, augment, request.choose_on, shelf)
+    return with_money(session, actor, plan, check_cap(request.cap_dollars))
 
 
 def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) -> Experiment:
@@ -75,7 +84,9 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
         split.maker_id = actor.member_id
         session.add(split)
         session.flush()
-    plan = plan_data(session, dataset, split, request)
+    # From here to the commit nobody else spends in the project.
+    lock_money(session, actor.project_id)
+    plan = plan_data(session, actor, dataset, split, request, read_shelf(session, actor))
     if not plan.rows:
         raise Invalid("No model is chosen.", "Tick at least one model.", {"models": "tick at least one"})
     if plan.problems:
@@ -98,15 +109,20 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
     )
     session.add(experiment)
     session.flush()
-    planned = [(row, run) for row in plan.rows for run in row.runs]
-    for place, (row, one) in enumerate(planned):
-        run = _make_run(experiment, row, one, dataset, splits[id(one.cell)])
-        # One message per free place is enough: each run that ends nudges the next one.
-        run.due_at = in_seconds(wait_seconds(place)) if place >= settings().local_slots else None
-        session.add(run)
-        session.flush()
-        if run.due_at is None:
-            enqueue(session, ADVANCE_RUN, run.id or 0)
+    keep_cap(session, actor, experiment, check_cap(request.cap_dollars))
+    local = 0
+    for row in plan.rows:
+        for one in row.runs:
+            run = _make_run(experiment, row, one, dataset, splits[id(one.cell)])
+            # One message per free place is enough: each run that ends nudges the next one. Services have room.
+            waits = not row.model.remote and local >= settings().local_slots
+            run.due_at = in_seconds(wait_seconds(local)) if waits else None
+            local += not row.model.remote
+            session.add(run)
+            session.flush()
+            reserve_run(session, actor, row, run)
+            if run.due_at is None:
+                enqueue(session, ADVANCE_RUN, run.id or 0)
     return experiment
 
 
@@ -143,6 +159,7 @@ def _make_run(
             "seed": planned.seed,
             "code": code_version(),
             "launched": now().isoformat(timespec="seconds"),
+            **service_facts(row),
             **({"design": dict(planned.cell.about)} if planned.cell.about else {}),
             **({"augment": experiment.augment} if experiment.augment else {}),
         },

@@ -13,6 +13,7 @@ from sqlmodel import col, select
 from app.clock import in_seconds, now
 from app.config import settings
 from app.errors import AlreadyThere, Busy, Invalid, ProviderError, Refused, Unclear
+from app.lab.reservations import cover
 from app.providers._base import Training
 from app.providers._http import Api
 from app.providers._shapes import ENDED, RemoteJob, TuningJob
@@ -134,7 +135,8 @@ def _sha256(path: Path) -> str:
 def _ask_first(
     run: Run, save: Save, training: Training, api: Api, job: TuningJob, files: dict[str, str]
 ) -> None:
-    """What the service says before it is paid: that it would train this, and for how much."""
+    """What the service says before it is paid: that it would train this, and for how much. Raises OutOfCredit when no
+    budget allows its price."""
     if training.check:
         training.check(api, job, files)
     quoted = training.quote(api, job, files) if training.quote else None
@@ -142,6 +144,9 @@ def _ask_first(
     if quoted is not None:
         snapshot = {**snapshot, "quote": {"microdollars": quoted.microdollars, "basis": quoted.basis}}
     with save() as session:
+        if quoted is not None and quoted.microdollars is not None:
+            later = int(run.estimate.get("predicting") or 0)
+            cover(session, run, quoted.microdollars + later, api.access.label)
         put(session, run, checked=True, failures=0, trouble="")
         set_run(session, run, snapshot=snapshot)
 

@@ -6,6 +6,7 @@ from sqlalchemy import update
 from sqlmodel import Session, col
 
 from app.clock import now
+from app.lab.reservations import settle
 from app.tables import FINAL, Run, RunState
 
 S = RunState
@@ -49,6 +50,8 @@ def move(session: Session, run: Run, to: RunState, **values: Any) -> bool:
     )
     if done.rowcount != 1:  # type: ignore[attr-defined]
         return False
+    if to in FINAL:
+        settle(session, run.id or 0)
     # Workers hold a detached copy and read the row anew for their next step.
     if run in session:
         session.refresh(run)

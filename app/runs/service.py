@@ -7,6 +7,7 @@ from sqlmodel import Session, col
 
 from app.errors import Conflict
 from app.lab.actor import Actor, find
+from app.lab.reservations import reopen
 from app.queue import ADVANCE_RUN, enqueue
 from app.runs.hosted import Place, place_of
 from app.runs.hosted_decide import cancel_paused, prepare_retry
@@ -46,7 +47,8 @@ def retry_run(session: Session, actor: Actor, run_id: int) -> Run:
         )
     if run.model.startswith("imported/"):
         raise Conflict("Imported predictions cannot be retried.", "Import the file again.")
-    trained = place_of(run.model) == Place.HOSTED and prepare_retry(session, run)
+    trained = place_of(run.model) != Place.LOCAL and prepare_retry(session, run)
+    reopen(session, run, kept=trained)
     ledger = run.ledger if trained else _forget_resolved(run.ledger)
     moved = move(
         session,
@@ -62,6 +64,7 @@ def retry_run(session: Session, actor: Actor, run_id: int) -> Run:
         started_at=None,
         ended_at=None,
         ledger=ledger,
+        cost_microdollars=run.cost_microdollars if trained else 0,
     )
     if not moved:
         raise Conflict(f"Run {run_id} has moved on.", "Look at its page again.")
