@@ -12,7 +12,7 @@ from fireworks.types import (
 )
 from fireworks.types.chat import completion_create_params
 
-from tests.emulator import _fireworks_jobs
+from tests.emulator import _fireworks_deployments, _fireworks_jobs
 from tests.emulator._camel import camel_schema
 from tests.emulator._fireworks_names import LISTING, code_of, iso, page, resource
 from tests.emulator._openai import completion
@@ -195,6 +195,9 @@ def flaw_of(dataset: dict[str, Any]) -> str:
 
 def find_model(call: Call, name: str) -> dict[str, Any]:
     """A model that answers everybody; a tuned one only in a batch."""
+    base, _, deployment = name.partition("#")
+    if deployment:
+        return _fireworks_deployments.deployed(call, base, deployment)
     short = name.rpartition("/")[2]
     if name.startswith("accounts/fireworks/models/") and LIBRARY.get(short, (0, 0, False))[2]:
         return {"id": name}
@@ -222,6 +225,7 @@ def tidy(made: dict[str, Any]) -> dict[str, Any]:
 
 
 _fireworks_jobs.add_jobs(SERVICE, BASE)
+_fireworks_deployments.add_deployments(SERVICE, BASE)
 _fireworks_jobs.add_batches(
     SERVICE, BASE, lambda call, asked: tidy(completion(call, asked, _tuned_or_base, top=5))
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from app import errors
 from app.providers import providers
 from app.providers._base import Provider
 from app.providers._http import Access, Api
@@ -24,6 +25,7 @@ from app.providers._shapes import (
     Phase,
     Point,
     Question,
+    RemoteBatch,
     RemoteJob,
     TuningJob,
 )
@@ -165,7 +167,7 @@ def exercise(stage: Stage) -> None:
         ask(stage, model, 1)
         ask(stage, model, 1, seed=1, top_logprobs=provider.chat.top_logprobs)
     if provider.batch:
-        _exercise_batch(stage, model)
+        _exercise_batch(stage, tuned.model if tuned and provider.batch.for_tuned else model)
     if deployment:
         provider.deploy.stop(api, deployment)
 
@@ -213,13 +215,23 @@ def _deployed(stage: Stage, tuned: RemoteJob) -> Deployment:
     return made
 
 
+def submit_batch(stage: Stage, path: Path, model: str, decoding: Decoding, launch_key: str) -> RemoteBatch:
+    """As a worker does it: again, while the service still reads the questions."""
+    for _ in range(20):
+        try:
+            return stage.provider.batch.submit(stage.api, path, model, decoding, launch_key)
+        except errors.Busy as busy:
+            stage.world.advance(busy.wait)
+    raise AssertionError("the questions were never read")
+
+
 def _exercise_batch(stage: Stage, model: str) -> None:
     batch, api, decoding = stage.provider.batch, stage.api, Decoding(max_tokens=20)
     path, folder = stage.folder / "questions.jsonl", stage.folder / "batch"
     folder.mkdir()
     lines = [json.dumps(batch.line(model, question, decoding)) for question in questions(4)]
     path.write_text("\n".join([*lines, ""]))
-    made = batch.submit(api, path, model, decoding, "tb-batch-1")
+    made = submit_batch(stage, path, model, decoding, "tb-batch-1")
     batch.find(api, "tb-batch-1")
     for _ in range(200):
         if batch.poll(api, made.id).phase in ENDED:

@@ -1,8 +1,8 @@
 """Fireworks AI: LoRA training of open models, test answers by batch without a deployment, weights."""
 
-from app.providers._base import Chat, Field, Provider, Repeat, Training
+from app.providers._base import Chat, Deploy, Field, Provider, Repeat, Training
 from app.providers._http import Api
-from app.providers.fireworks import datasets, fields, jobs, names, offers, serving
+from app.providers.fireworks import datasets, deployments, fields, jobs, names, offers, serving
 
 PROVIDER = Provider(
     name="fireworks",
@@ -46,4 +46,12 @@ PROVIDER = Provider(
     ),
     chat=Chat(ask=serving.ask, top_logprobs=serving.TOP_LOGPROBS),
     batch=serving.BATCH,
+    deploy=Deploy(
+        create=deployments.create,
+        find=deployments.find,
+        poll=deployments.poll,
+        stop=deployments.stop,
+        list_running=deployments.list_running,
+        idle_minutes=deployments.IDLE_MINUTES,
+    ),
 )

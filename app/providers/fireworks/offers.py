@@ -8,13 +8,15 @@ from app import errors
 from app.providers._http import Api
 from app.providers._json import mapping, text, whole
 from app.providers._shapes import KeyCheck, Offer, Price, TuningJob
+from app.providers.fireworks.deployments import GPU_HOUR
 from app.providers.fireworks.fields import SOURCE, price_of
 from app.providers.fireworks.names import LIBRARY, account, address, pages, short
 
 
 def _priced(offer: Offer) -> Offer:
     found = price_of(offer)
-    return replace(offer, price=Price(SOURCE, train=found[0] if found else None, batch_share=0.5))
+    train = found[0] if found else None
+    return replace(offer, price=Price(SOURCE, train=train, batch_share=0.5, hourly=GPU_HOUR["H100"]))
 
 
 OFFERS = tuple(

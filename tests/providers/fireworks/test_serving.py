@@ -9,7 +9,7 @@ import pytest
 from app import errors
 from app.providers._shapes import Decoding, Offer, Phase
 from app.providers.fireworks import fields, names, offers
-from tests.providers.scenario import COLOURS, KEY, questions
+from tests.providers.scenario import COLOURS, KEY, ask, questions, submit_batch
 
 BATCH = "tb-0123456789abcdef"
 
@@ -20,26 +20,16 @@ def questions_file(stage, path, model, count=8, **decoding):
     return path
 
 
-def submitted(stage, path, model, decoding, key=BATCH):
-    """As a worker does it: again and again while the questions are still read."""
-    for _ in range(5):
-        try:
-            return stage.provider.batch.submit(stage.api, path, model, decoding, key)
-        except errors.Busy as busy:
-            stage.world.advance(busy.wait)
-    raise AssertionError("the questions were never read")
-
-
 def test_a_tuned_model_answers_a_batch_without_a_deployment(stage, sdk, trained, tmp_path):
     decoding, batch = Decoding(max_tokens=5, top_logprobs=5), stage.provider.batch
     path = questions_file(stage, tmp_path / "q.jsonl", trained.model, max_tokens=5, top_logprobs=5)
     with pytest.raises(errors.Busy, match="still reads"):
         batch.submit(stage.api, path, trained.model, decoding, BATCH)
-    made = submitted(stage, path, trained.model, decoding)
+    made = submit_batch(stage, path, trained.model, decoding, BATCH)
     assert [each.id for each in batch.find(stage.api, BATCH)] == [made.id]
     assert batch.find(stage.api, "tb-other") == []
     with pytest.raises(errors.AlreadyThere):
-        submitted(stage, path, trained.model, decoding)
+        submit_batch(stage, path, trained.model, decoding, BATCH)
     stage.world.advance(5)
     done = batch.poll(stage.api, made.id)
     assert (done.phase, done.done, done.total, done.launch_key) == (Phase.DONE, 8, 8, BATCH)
@@ -67,7 +57,7 @@ def test_rows_that_failed_and_batches_that_failed_whole(stage, trained, tmp_path
     asked["body"]["top_logprobs"] = 9
     asked["body"]["logprobs"] = True
     path.write_text("\n".join([*lines[:3], json.dumps(asked), *lines[4:], ""]))
-    made = submitted(stage, path, trained.model, Decoding())
+    made = submit_batch(stage, path, trained.model, Decoding(), BATCH)
     stage.world.advance(5)
     done = stage.provider.batch.poll(stage.api, made.id)
     answers = {each.key: each for each in stage.provider.batch.read(stage.api, done, tmp_path / "a")}
@@ -75,7 +65,7 @@ def test_rows_that_failed_and_batches_that_failed_whole(stage, trained, tmp_path
     assert "at most 5" in answers["item-3"].error
     # A broken row fails the batch as a whole; it has no output then.
     path.write_text("\n".join([*lines, '{"custom_id": "x"}', ""]))
-    made = submitted(stage, path, trained.model, Decoding(), "tb-fedcba9876543210")
+    made = submit_batch(stage, path, trained.model, Decoding(), "tb-fedcba9876543210")
     stage.world.advance(5)
     failed = stage.provider.batch.poll(stage.api, made.id)
     assert (failed.phase, failed.message) == (Phase.FAILED, "syntax error on line 9")
@@ -84,7 +74,7 @@ def test_rows_that_failed_and_batches_that_failed_whole(stage, trained, tmp_path
 
 def test_a_batch_is_stopped_by_removing_it(stage, trained, tmp_path):
     path = questions_file(stage, tmp_path / "q.jsonl", trained.model)
-    made = submitted(stage, path, trained.model, Decoding())
+    made = submit_batch(stage, path, trained.model, Decoding(), BATCH)
     stage.provider.batch.cancel(stage.api, made.id)
     with pytest.raises(errors.Gone):
         stage.provider.batch.poll(stage.api, made.id)
@@ -92,7 +82,7 @@ def test_a_batch_is_stopped_by_removing_it(stage, trained, tmp_path):
 
 def test_a_download_of_answers_that_is_cut_goes_on(stage, trained, tmp_path):
     path = questions_file(stage, tmp_path / "q.jsonl", trained.model)
-    made = submitted(stage, path, trained.model, Decoding())
+    made = submit_batch(stage, path, trained.model, Decoding(), BATCH)
     stage.world.advance(5)
     done = stage.provider.batch.poll(stage.api, made.id)
     stage.world.fail("_files GET *", "cut")
@@ -132,6 +122,33 @@ def test_a_model_of_the_library_answers_with_log_probabilities(stage, sdk):
     assert theirs.choices[0].message.content.startswith(reply.text)
     with pytest.raises(errors.Gone, match="not deployed"):
         stage.provider.chat.ask(stage.api, "accounts/lab/models/mine", question, Decoding())
+
+
+def test_a_deployment_from_create_to_stop(stage, sdk, trained):
+    deploy = stage.provider.deploy
+    stage.world.fail("fireworks POST */deployments", "drop", effect=True)
+    with pytest.raises(errors.Unclear):
+        deploy.create(stage.api, trained, BATCH)
+    with pytest.raises(errors.AlreadyThere):
+        deploy.create(stage.api, trained, BATCH)
+    made = deploy.find(stage.api, BATCH)[0]
+    assert (made.phase, made.launch_key, made.dollars_an_hour) == (Phase.WAITING, BATCH, 7.0)
+    assert stage.world.count_made("fireworks", "deployment") == 1
+    kept = sdk.deployments.get(BATCH)
+    assert (kept.min_replica_count, kept.autoscaling_policy.scale_to_zero_window) == (0, "1800s")
+    stage.world.advance(3)
+    ready = deploy.poll(stage.api, made.id)
+    assert ready.phase == Phase.RUNNING
+    assert [each.id for each in deploy.list_running(stage.api)] == [made.id]
+    assert ask(stage, ready.model) == [COLOURS[number % 10 % 3] for number in range(6)]
+    deploy.stop(stage.api, ready)
+    assert deploy.poll(stage.api, made.id).phase == Phase.WAITING
+    stage.world.advance(1)
+    assert deploy.poll(stage.api, made.id).phase == Phase.DONE
+    assert deploy.list_running(stage.api) == []
+    stage.world.things["fireworks", "main", "deployment"].clear()
+    deploy.stop(stage.api, ready)
+    assert deploy.find(stage.api, BATCH) == []
 
 
 def test_offers_know_size_price_and_end(stage):
