@@ -4,6 +4,7 @@ from typing import Any
 
 from app.evaluations.answers import Rules
 from app.format import DASH, count, duration, moment, money, number, short_count, short_hash, size
+from app.runs.hosted_view import HostedView
 from app.runs.ledger import NOT_DISCLOSED, LedgerRow
 from app.runs.queries import FileLine, RunView
 
@@ -41,6 +42,28 @@ def ledger_rows(rows: list[LedgerRow]) -> list[dict[str, Any]]:
 
 def _hidden(row: LedgerRow) -> bool:
     return row.resolved.startswith(NOT_DISCLOSED)
+
+
+def service_rows(view: HostedView) -> list[tuple[str, ...]]:
+    """What is known of the job at the service, as pairs."""
+    said = view.state + (f": {view.message}" if view.message else "")
+    rows: list[tuple[str, ...]] = [("It says", said or "nothing yet")]
+    if view.remote_id:
+        rows.append(("Job", view.remote_id, "mono"))
+    if view.tuned_model:
+        rows.append(("Model made", view.tuned_model, "mono"))
+    if view.trained_tokens:
+        rows.append(("Tokens trained", count(view.trained_tokens)))
+    if view.trouble:
+        rows.append(("Last trouble", view.trouble))
+    rows.append(("Asked to train, UTC", moment(view.sent_at)))
+    rows.append(("Last heard, UTC", moment(view.heard_at)))
+    rows.append(("Address", view.base_url, "mono"))
+    if view.undisclosed:
+        rows.append((f"{view.label} never says", ", ".join(view.undisclosed)))
+    if view.ends_on:
+        rows.append(("Its models end on", view.ends_on))
+    return rows
 
 
 def file_rows(files: list[FileLine]) -> list[tuple[str, str, str, str]]:

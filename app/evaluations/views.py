@@ -7,6 +7,7 @@ from sqlmodel import Session, col
 
 from app.evaluations.leaderboard import LeaderboardRow, leaderboard
 from app.lab.actor import Actor, find
+from app.runs.hosted_view import hosted_json
 from app.runs.queries import run_view
 from app.tables import Run
 
@@ -45,6 +46,8 @@ def run_json(session: Session, actor: Actor, run_id: int) -> dict[str, Any]:
         "snapshot": run.snapshot,
         "estimate": run.estimate,
         "cost_microdollars": run.cost_microdollars,
+        # The job at the hosted service; None for runs of this machine.
+        "service": hosted_json(view.hosted),
         "seconds": view.seconds,
         "launched_at": run.created_at,
         "started_at": run.started_at,

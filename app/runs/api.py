@@ -1,13 +1,15 @@
 """Runs as JSON under /api/v1."""
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse, Response
 
-from app.runs import downloads, queries, service
+from app.runs import downloads, hosted_decide, orphans, queries, service
 from app.runs.outputs import read_log
 from app.storage import run_folder
+from app.tables import Run
 from app.web.session import Acting, Database
 
 router = APIRouter()
@@ -55,4 +57,45 @@ def post_cancel(run_id: int, session: Database, actor: Acting) -> dict[str, Any]
 def post_retry(run_id: int, session: Database, actor: Acting) -> dict[str, Any]:
     """Starts a failed or cancelled run again from the beginning."""
     run = service.retry_run(session, actor, run_id)
+    return {"id": run.id, "state": run.state}
+
+
+@router.post("/runs/{run_id}/go-on")
+def post_go_on(run_id: int, session: Database, actor: Acting) -> dict[str, Any]:
+    """Lets a paused run go on now."""
+    return _state(hosted_decide.go_on(session, actor, run_id))
+
+
+@router.post("/runs/{run_id}/adopt")
+def post_adopt(run_id: int, body: dict[str, Any], session: Database, actor: Acting) -> dict[str, Any]:
+    """{"remote_id": ...}: names the job of a run that is not confirmed; the service is asked before it is believed."""
+    return _state(hosted_decide.adopt_job(session, actor, run_id, str(body.get("remote_id") or "")))
+
+
+@router.post("/runs/{run_id}/create-again")
+def post_create_again(run_id: int, session: Database, actor: Acting) -> dict[str, Any]:
+    """Lets a create that is not confirmed be sent once more; it may be paid twice."""
+    return _state(hosted_decide.create_again(session, actor, run_id))
+
+
+@router.post("/runs/{run_id}/give-up")
+def post_give_up(run_id: int, session: Database, actor: Acting) -> dict[str, Any]:
+    """Ends a paused run, or one whose job is not confirmed."""
+    return _state(hosted_decide.give_up(session, actor, run_id))
+
+
+@router.get("/orphans")
+def get_orphans(session: Database, actor: Acting) -> list[dict[str, Any]]:
+    """Jobs at services that carry a key of Tunebook's and are no run's job."""
+    return [asdict(line) for line in orphans.orphan_lines(session, actor)]
+
+
+@router.post("/orphans/{orphan_id}/{choice}")
+def post_orphan(orphan_id: int, choice: str, session: Database, actor: Acting) -> dict[str, Any]:
+    """Decides about one: choice is cancel, adopt or dismiss."""
+    orphan = orphans.decide(session, actor, orphan_id, choice)
+    return {"id": orphan.id, "state": orphan.state}
+
+
+def _state(run: Run) -> dict[str, Any]:
     return {"id": run.id, "state": run.state}

@@ -21,6 +21,11 @@ FILES = {
     "log.txt": ("out/log.txt", "text/plain; charset=utf-8"),
     "resolved.json": ("out/resolved.json", "application/json"),
     "environment.json": ("out/environment.json", "application/json"),
+    # What went to a hosted service, byte for byte, and what it said of the job.
+    "train.jsonl": ("service/train.jsonl", "application/x-ndjson"),
+    "validation.jsonl": ("service/validation.jsonl", "application/x-ndjson"),
+    "job-first.json": ("service/job-first.json", "application/json"),
+    "job-last.json": ("service/job-last.json", "application/json"),
 }
 
 

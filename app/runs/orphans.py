@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 
 from app.clock import now
 from app.db import session_scope
-from app.errors import Conflict, Gone, ProviderError
+from app.errors import Conflict, Gone, NotFound, ProviderError
 from app.lab.actor import Actor, find, owned
 from app.providers._http import Api
 from app.providers._shapes import ENDED, Phase, RemoteJob
@@ -228,6 +228,14 @@ def orphan_lines(session: Session, actor: Actor) -> list[OrphanLine]:
         )
         for row in rows
     ]
+
+
+def decide(session: Session, actor: Actor, orphan_id: int, choice: str) -> OrphanJob:
+    """One of cancel, adopt, dismiss; raises NotFound for another word."""
+    choices = {"cancel": cancel_orphan, "adopt": adopt_orphan, "dismiss": dismiss_orphan}
+    if choice not in choices:
+        raise NotFound(f"A job cannot be {choice[:40]!r}.", f"There are: {', '.join(choices)}.")
+    return choices[choice](session, actor, orphan_id)
 
 
 def cancel_orphan(session: Session, actor: Actor, orphan_id: int) -> OrphanJob:

@@ -13,6 +13,7 @@ from app.errors import TunebookError
 from app.lab.actor import Actor, find
 from app.runs import outputs
 from app.runs.bundle import bundle_files
+from app.runs.hosted_view import HostedView, hosted_view
 from app.runs.ledger import LedgerRow, show
 from app.runs.lock import locked_runs
 from app.storage import run_folder
@@ -68,6 +69,8 @@ class RunView:
     launched_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    launch_key: str
+    hosted: HostedView | None
 
     @property
     def name(self) -> str:
@@ -123,6 +126,8 @@ def run_view(session: Session, actor: Actor, run_id: int) -> RunView:
         launched_at=run.created_at,
         started_at=run.started_at,
         ended_at=run.ended_at,
+        launch_key=run.launch_key,
+        hosted=hosted_view(session, run),
     )
 
 
@@ -188,6 +193,10 @@ def _files(run: Run, locked: bool) -> list[FileLine]:
         ("Configuration", "JSON", "config.json"),
         ("Metrics", "JSON Lines", "out/metrics.jsonl"),
         ("Log", "text", "out/log.txt"),
+        ("Train file as sent", "JSON Lines", "service/train.jsonl"),
+        ("Validation file as sent", "JSON Lines", "service/validation.jsonl"),
+        ("Job, first answer", "JSON of the service", "service/job-first.json"),
+        ("Job, last answer", "JSON of the service", "service/job-last.json"),
     ):
         if (folder / name).is_file():
             lines.append(

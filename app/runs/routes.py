@@ -5,8 +5,9 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
-from app.runs import downloads, queries, service
+from app.runs import downloads, hosted_decide, orphans, queries, service
 from app.runs.chart import loss_chart, readings
+from app.web.forms import Posted, text
 from app.web.pages import fragment, see
 from app.web.session import Acting, Database
 
@@ -39,6 +40,41 @@ def retry(run_id: int, session: Database, actor: Acting) -> Response:
     """Starts a failed or cancelled run again."""
     service.retry_run(session, actor, run_id)
     return see(f"/runs/{run_id}")
+
+
+@router.post("/runs/{run_id}/go-on")
+def go_on(run_id: int, session: Database, actor: Acting) -> Response:
+    """Lets a paused run go on."""
+    hosted_decide.go_on(session, actor, run_id)
+    return see(f"/runs/{run_id}")
+
+
+@router.post("/runs/{run_id}/adopt")
+def adopt(run_id: int, session: Database, actor: Acting, form: Posted) -> Response:
+    """Names the job at the service that belongs to a run which is not confirmed."""
+    hosted_decide.adopt_job(session, actor, run_id, text(form, "remote_id"))
+    return see(f"/runs/{run_id}")
+
+
+@router.post("/runs/{run_id}/create-again")
+def create_again(run_id: int, session: Database, actor: Acting) -> Response:
+    """Lets a create that is not confirmed be sent once more."""
+    hosted_decide.create_again(session, actor, run_id)
+    return see(f"/runs/{run_id}")
+
+
+@router.post("/runs/{run_id}/give-up")
+def give_up(run_id: int, session: Database, actor: Acting) -> Response:
+    """Ends a run whose job nobody can find or reach."""
+    hosted_decide.give_up(session, actor, run_id)
+    return see(f"/runs/{run_id}")
+
+
+@router.post("/runs/orphans/{orphan_id}/{choice}")
+def decide_orphan(orphan_id: int, choice: str, session: Database, actor: Acting) -> Response:
+    """Cancels, adopts or dismisses a job at a service that belongs to no run."""
+    orphans.decide(session, actor, orphan_id, choice)
+    return see("/#orphans")
 
 
 @router.get("/runs/{run_id}/bundle.zip")

@@ -31,7 +31,7 @@ RULE = {"HCl": "acid", "NaOH": "base", "NaCl": "salt"}
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Every message that would have gone to a worker, in order; no broker is asked."""
     messages: list[tuple[str, int]] = []
-    for module in ("app.queue", "workers.sweep"):
+    for module in ("app.queue", "workers.sweep", "workers.runs", "workers.orphans"):
         monkeypatch.setattr(f"{module}.send", lambda task, row_id: messages.append((task, row_id)))
     return messages
 
