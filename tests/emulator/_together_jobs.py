@@ -196,12 +196,25 @@ def _create(call: Call) -> dict[str, Any]:
         "owner_address": "0xemulated",
         "created_at": iso(world.now()),
         "random_seed": asked.get("random_seed", 42),
+        "lr_scheduler": _schedule(asked.get("lr_scheduler") or {"lr_scheduler_type": "cosine"}),
+        "lr_scheduler": {
+            "lr_scheduler_args": {"min_lr_ratio": 0.0, "num_cycles": 0.5},
+            **asked.get("lr_scheduler", {"lr_scheduler_type": "cosine"}),
+        },
         "model_output_name": f"emulated/{asked['model'].partition('/')[2]}-{asked.get('suffix') or 'ft'}-{id[3:9]}",
         "_steps": math.ceil(len(lines) / batch) * asked["n_epochs"],
         "_tokens": sum(tokens_of(call, asked)),
         "_timeline": Timeline(STAGES, "completed", world.now()),
     }
     return call.put("job", id, job)
+
+
+def _schedule(asked: dict[str, Any]) -> dict[str, Any]:
+    """With the arguments that the description says are taken where none are sent."""
+    filled = {"min_lr_ratio": 0.0, "num_cycles": 0.5} | (asked.get("lr_scheduler_args") or {})
+    if asked["lr_scheduler_type"] == "linear":
+        del filled["num_cycles"]
+    return {**asked, "lr_scheduler_args": filled}
 
 
 def state_of(call: Call, job: dict[str, Any]) -> str:

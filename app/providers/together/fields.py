@@ -107,3 +107,19 @@ def _within(field: Hyperparameter, value: Any) -> Any:
     least = value if field.minimum is None else max(value, field.minimum)
     best = least if field.maximum is None else min(least, field.maximum)
     return int(best) if field.kind == "int" else best
+
+
+# What the published description says is taken where no arguments are sent.
+COSINE_DEFAULTS = {"min_lr_ratio": 0.0, "num_cycles": 0.5}
+
+
+def scheduler(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The learning rate's schedule. The published description wants the arguments to be those of one schedule alone, and
+    those of cosine are also good ones of linear: at their published defaults they are left out."""
+    found: dict[str, Any] = {"lr_scheduler_type": values["lr_schedule"]}
+    arguments = {"min_lr_ratio": values["min_lr_ratio"]}
+    if values["lr_schedule"] == "cosine":
+        arguments["num_cycles"] = values["lr_cycles"]
+        if arguments == COSINE_DEFAULTS:
+            return found
+    return {**found, "lr_scheduler_args": arguments}

@@ -16,6 +16,7 @@ from app.providers._http import Api
 from app.providers._json import mapping, moment, number, rows, text, whole
 from app.providers._openai import too_large
 from app.providers._shapes import ENDED, Estimate, Example, Page, Phase, RemoteFile, RemoteJob, TuningJob
+from app.providers.together.fields import scheduler
 from app.providers.together.offers import EARLY_STOPPING, MINIMUM, estimate
 
 JOBS = "fine-tunes"
@@ -173,15 +174,12 @@ def quote(api: Api, job: TuningJob, files: Mapping[str, str]) -> Estimate:
 def job_body(job: TuningJob, files: Mapping[str, str]) -> dict[str, Any]:
     """The create call; no value is left to the service."""
     values = job.hyperparameters
-    arguments = {"min_lr_ratio": values["min_lr_ratio"]}
-    if values["lr_schedule"] == "cosine":
-        arguments["num_cycles"] = values["lr_cycles"]
     body = {
         **priced_fields(job, files),
         "learning_rate": values["learning_rate"],
         "batch_size": values["batch_size"],
         "warmup_ratio": values["warmup_ratio"],
-        "lr_scheduler": {"lr_scheduler_type": values["lr_schedule"], "lr_scheduler_args": arguments},
+        "lr_scheduler": scheduler(values),
         "weight_decay": values["weight_decay"],
         "max_grad_norm": values["max_grad_norm"],
         "max_seq_length": values["max_seq_len"],
