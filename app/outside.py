@@ -147,10 +147,18 @@ def resolve(host: str, port: int, allow_private: bool = False) -> str:
     return addresses[0]
 
 
+class OutsideClient(httpx.Client):
+    """A client that goes by these rules, which other kinds of connections read from it (websockets)."""
+
+    private_host = ""
+
+
 def outside_client(timeout_seconds: float, private_host: str = "") -> httpx.Client:
     """A client for such addresses; shared by threads, closed by the caller. `private_host`: the one host that may
     lie at a private address although the setting allows none."""
     timeout = httpx.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds))
-    return httpx.Client(
+    client = OutsideClient(
         transport=GuardedTransport(private_host), timeout=timeout, follow_redirects=False, trust_env=False
     )
+    client.private_host = private_host
+    return client

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 import tests.emulator as package
 from tests.emulator._control import control
 from tests.emulator._service import Answer, Call, Problem, Service, flat
+from tests.emulator._websocket import speak
 from tests.emulator._world import Fault, Seen, World
 
 GARBAGE = b'{"id": "x", "object": "fine_tuning.job", "status": "runn'
@@ -177,6 +178,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: Answer, fault: Fault | None = None) -> None:
         spoilt = fault.kind if fault else ""
+        if answer.status == 101:
+            self.close_connection = True
+            return speak(self.connection, self.headers.get("sec-websocket-key") or "", answer.body)
         if hasattr(answer.body, "__next__") and not spoilt:
             return self._stream(answer)
         headers = {"content-type": "application/json", **answer.headers}
