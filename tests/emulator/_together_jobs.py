@@ -197,10 +197,6 @@ def _create(call: Call) -> dict[str, Any]:
         "created_at": iso(world.now()),
         "random_seed": asked.get("random_seed", 42),
         "lr_scheduler": _schedule(asked.get("lr_scheduler") or {"lr_scheduler_type": "cosine"}),
-        "lr_scheduler": {
-            "lr_scheduler_args": {"min_lr_ratio": 0.0, "num_cycles": 0.5},
-            **asked.get("lr_scheduler", {"lr_scheduler_type": "cosine"}),
-        },
         "model_output_name": f"emulated/{asked['model'].partition('/')[2]}-{asked.get('suffix') or 'ft'}-{id[3:9]}",
         "_steps": math.ceil(len(lines) / batch) * asked["n_epochs"],
         "_tokens": sum(tokens_of(call, asked)),
