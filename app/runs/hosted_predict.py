@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlmodel import select
 
-from app.clock import in_seconds, now
+from app.clock import now
 from app.db import session_scope
-from app.errors import Busy, ProviderError, Unclear
+from app.errors import Busy, OutOfCredit, ProviderError, Unclear
 from app.format import plural
+from app.lab.reservations import cover
 from app.runs import reply_rows
 from app.runs.hosted import PAUSING, Save, pause_run, pause_seconds, set_run
 from app.runs.lifecycle import move
@@ -94,12 +95,20 @@ def _after(current: Slice, save: Save) -> None:
     elif current.error is not None:
         raise current.error
     elif current.over:
-        with save() as session:
-            hint = "Raise the run's reservation or the budget, then let it go on; nothing is asked twice."
-            values = {"error": current.over, "hint": hint, "progress": run.progress}
-            move(session, run, RunState.PAUSED, **values, due_at=in_seconds(10**9))
+        _need_more(current, save)
     else:
         _go_on(current, save)
+
+
+def _need_more(current: Slice, save: Save) -> None:
+    """Reserves more, where the budgets allow it; else the run waits for a person. Nothing is asked twice."""
+    run = current.plan.run
+    try:
+        with save() as session:
+            cover(session, run, current.needed, run.model)
+            reply_rows.again(session, run)
+    except OutOfCredit as error:
+        _pause(run, save, OutOfCredit(f"{current.over} {error.message}", error.hint))
 
 
 def _go_on(current: Slice, save: Save) -> None:

@@ -36,6 +36,8 @@ MOST_ATTEMPTS = 5
 # So many clear refusals before the first answer: it is not the items.
 ALL_REFUSED = 10
 READ_AHEAD = 128
+# Questions that more is reserved for at a time.
+RESERVE_AHEAD = 32
 # Between two transactions: a kill loses the answers of this time, which are then asked for again.
 WRITE_SECONDS = 0.1
 
@@ -53,8 +55,9 @@ class Asked:
 
 @dataclass
 class Slice:
-    """What a slice has met. `wait`: seconds until the next may begin; `error` ends it for all items; `without`: a
-    part of the decoding that the service does not take."""
+    """What a slice has met. `wait`: seconds until the next may begin; `error` ends it for all items; `over`: the
+    reservation is reached, and `needed` micro-dollars in all would do for a while; `without`: a part of the decoding
+    that the service does not take."""
 
     plan: Plan
     save: Save
@@ -68,6 +71,7 @@ class Slice:
     until: float = 0.0
     wait: float = 0.0
     over: str = ""
+    needed: int = 0
     without: str = ""
     error: ProviderError | None = None
     cancelled: bool = False
@@ -146,7 +150,9 @@ def _start(current: Slice, pool: ThreadPoolExecutor, ask: Callable[..., Reply]) 
         over = plan.over(current.spent + current.reserved + most)
         if over:
             # What is under way may cost less than it could.
-            current.over = "" if gate.under_way else over
+            if not gate.under_way:
+                current.over = over
+                current.needed = current.spent + most * min(len(current.waiting), RESERVE_AHEAD)
             return math.inf
         current.waiting.popleft()
         current.reserved += most

@@ -109,7 +109,8 @@ def write(
             "b_run": run.id,
             "b_part": part,
             "b_number": number,
-            "b_batch_id": batch_id,
+            # An item that is given up is in no batch: it may be asked again by any way.
+            "b_batch_id": None if values.get("state") == ReplyState.FAILED else batch_id,
             **{f"b_{name}": values.get(name) for name in FIELDS},
         }
         for part, number, values in results
