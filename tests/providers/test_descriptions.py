@@ -21,7 +21,7 @@ FOLDER = os.environ.get("TUNEBOOK_API_DESCRIPTIONS", "")
 SERVICES = {
     "openai": (("openai.yaml",), ()),
     "together": (("together.yaml",), ("/v2/*", "/v3/*")),
-    "fireworks": (("fireworks.yaml",), ()),
+    "fireworks": (("fireworks.yaml",), ("/inference/*",)),
     "mistral": (("mistral.yaml", "mistral-legacy.yaml"), ()),
     "replicate": (("replicate.json",), ("*/files", "*/weights/*")),
     "openpipe": (("openpipe.json",), ()),

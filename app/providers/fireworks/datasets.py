@@ -13,7 +13,7 @@ from app.providers.fireworks.fields import LEAST_ROWS
 from app.providers.fireworks.names import account, address
 
 MOST_BYTES = 2**40
-# Larger files go to a signed address instead of through the API.
+# The most that the API itself takes; the published description has signed addresses alone.
 DIRECT_BYTES = 150 * 10**6
 UPLOAD_SECONDS = 1800.0
 
@@ -51,22 +51,31 @@ def send(api: Api, path: Path) -> RemoteFile:
 
 
 def _fill(api: Api, path: Path, name: str) -> None:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        if size <= DIRECT_BYTES:
+    """By a signed address; a smaller file, where that way is closed, through the API itself."""
+    try:
+        _to_signed_address(api, path, name)
+    except (errors.Refused, errors.Busy):
+        if path.stat().st_size > DIRECT_BYTES:
+            raise
+        with path.open("rb") as file:
             form = {"file": (path.name, file, "application/jsonl")}
             api.post(address(f"{name}:upload"), files=form, seconds=UPLOAD_SECONDS)
-            return
-        asked = {"filenameToSize": {path.name: str(size)}}
-        urls = mapping(api.post(address(f"{name}:getUploadEndpoint"), json=asked), "filenameToSignedUrls")
-        if not text(urls, path.name):
-            raise api.unclear("named no address for the upload")
-        # Both headers are part of what Fireworks signs.
-        headers = {
-            "content-type": "application/octet-stream",
-            "x-goog-content-length-range": f"{size},{size}",
-        }
-        api.send("PUT", text(urls, path.name), content=file, headers=headers, seconds=UPLOAD_SECONDS)
+
+
+def _to_signed_address(api: Api, path: Path, name: str) -> None:
+    size = path.stat().st_size
+    asked = {"filenameToSize": {path.name: str(size)}}
+    urls = mapping(api.post(address(f"{name}:getUploadEndpoint"), json=asked), "filenameToSignedUrls")
+    url = text(urls, path.name)
+    if not url:
+        raise errors.Refused(f"{api.access.label} named no address for the upload.")
+    # Both headers are part of what Fireworks signs.
+    headers = {
+        "content-type": "application/octet-stream",
+        "x-goog-content-length-range": f"{size},{size}",
+    }
+    with path.open("rb") as file:
+        api.send("PUT", url, content=file, headers=headers, seconds=UPLOAD_SECONDS)
     api.post(address(f"{name}:validateUpload"), json={})
 
 

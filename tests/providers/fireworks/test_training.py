@@ -117,29 +117,33 @@ def test_a_late_list_hides_no_job(stage):
 def test_a_dataset_is_named_by_its_content_and_sent_once(stage):
     job = stage.job()
     files = stage.upload(job)
-    sent = stage.world.count("fireworks POST *:upload")
     assert stage.upload(replace(job, launch_key=OTHER)) == files
-    assert stage.world.count("fireworks POST *:upload") == sent == 2
-
-
-def test_an_upload_that_was_cut_short_is_taken_up_again(stage):
-    job = stage.job()
-    stage.world.fail("fireworks POST *:upload", "drop", effect=False)
-    with pytest.raises(errors.Unclear):
-        stage.upload(job)
-    stage.world.fail("fireworks POST *:upload", "drop", effect=True)
-    with pytest.raises(errors.Unclear):
-        stage.upload(job)
-    # It had arrived: a second upload is refused, and the dataset is found to be there.
-    assert len(stage.upload(job)) == 2
-
-
-def test_a_large_file_goes_to_a_signed_address(stage, monkeypatch):
-    monkeypatch.setattr(datasets, "DIRECT_BYTES", 100)
-    made = stage.submit(stage.job())
-    assert stage.world.count("fireworks POST *:upload") == 0
     assert stage.world.count("_files PUT *") == 2
+    assert stage.world.count("fireworks POST *:upload") == 0
+
+
+@pytest.mark.parametrize(
+    "route", ["_files PUT *", "fireworks POST *:validateUpload", "fireworks POST *Endpoint"]
+)
+def test_an_upload_that_was_cut_short_is_taken_up_again(stage, route):
+    job = stage.job()
+    for effect in (False, True):
+        stage.world.fail(route, "drop", effect=effect)
+        with pytest.raises(errors.Unclear):
+            stage.upload(job)
+    assert len(stage.upload(job)) == 2
+    assert len(stage.world.things["fireworks", "main", "dataset"]) == 2
+
+
+def test_where_signed_addresses_are_closed_a_small_file_goes_through_the_api(stage, monkeypatch):
+    stage.world.fail("fireworks POST *:getUploadEndpoint", 404, times=2)
+    made = stage.submit(stage.job())
+    assert stage.world.count("fireworks POST *:upload") == 2
     assert stage.finish(made.id).phase == Phase.DONE
+    monkeypatch.setattr(datasets, "DIRECT_BYTES", 100)
+    stage.world.fail("fireworks POST *:getUploadEndpoint", 404)
+    with pytest.raises(errors.Gone):
+        stage.upload(stage.job(count=30))
 
 
 def test_a_bad_file_is_named(stage, tmp_path):
