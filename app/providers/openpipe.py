@@ -51,7 +51,7 @@ NAMES = {
 PREFIX = "openpipe:"
 ENTRIES_AT_ONCE = 100
 OFFERS = tuple(
-    Offer(model, can_train=True)
+    Offer(model, can_train=True, can_chat=False)
     for model in (
         "meta-llama/Meta-Llama-3.1-8B-Instruct",
         "Qwen/Qwen2.5-7B-Instruct",

@@ -50,6 +50,7 @@ def _offer(model: Mapping[str, Any], version: Mapping[str, Any]) -> Offer:
         f"{name}:{text(version, 'id')}",
         label=name,
         can_train=bool(form.data_field(Offer("", limits=schema))),
+        can_chat=False,
         limits={**schema, "enums": enums} if schema else {},
         raw={"model": {key: model.get(key) for key in ("owner", "name", "description", "visibility", "url")}},
     )  # fmt: skip
