@@ -15,6 +15,7 @@ from app.format import duration
 from app.home.ending import Ending, ending_models
 from app.home.newest import ExperimentRow, newest_experiments
 from app.lab.actor import Actor, owned
+from app.runs.orphans import OrphanLine, orphan_lines
 from app.shapes import Axis
 from app.tables import ACTIVE, Dataset, DatasetState, Experiment, Run, RunState
 
@@ -80,6 +81,7 @@ class HomeView:
     experiments: list[ExperimentRow]
     datasets: list[DatasetRow]
     ending: Ending
+    orphans: list[OrphanLine]
 
     @property
     def new(self) -> bool:
@@ -105,6 +107,7 @@ def home_view(session: Session, actor: Actor) -> HomeView:
         newest_experiments(session, actor),
         _datasets(session, actor),
         ending_models(session, actor),
+        orphan_lines(session, actor),
     )
 
 
