@@ -21,6 +21,7 @@ from app.evaluations.samples import load_sample
 from app.lab.actor import Actor
 from app.metrics import Sample
 from app.queue import TEST_PAIR, enqueue
+from app.runs.lock import check_unlocked
 from app.tables import PairTest, PairTestState, Run
 
 # Up to here a pair takes about a second.
@@ -118,6 +119,7 @@ def _sides(
             f"Name 1 to {MOST_SEEDS} runs of A and of B, for example a=4&b=7.",
         )
     rows = {row.run_id: row for row in leaderboard(session, actor, [col(Run.id).in_({*a, *b})])}
+    check_unlocked(session, rows)
     for run_id in (*a, *b):
         if run_id not in rows:
             raise NotFound(f"There is no run {run_id} here.", "Choose the runs again.")

@@ -14,6 +14,7 @@ from app.evaluations.judge_result import microdollars
 from app.evaluations.queries import ScoredRun, scored_run
 from app.lab.actor import Actor, find
 from app.queue import ADVANCE_JUDGING, enqueue
+from app.runs.lock import check_unlocked
 from app.settings.endpoints import find_endpoint
 from app.tables import Endpoint, JudgeMark, Judging, JudgingState, MarkState, Prediction
 
@@ -223,6 +224,7 @@ def resume_judging(session: Session, actor: Actor, judging_id: int, cap: float |
     """Goes on with what is not marked: failed items are asked again. `cap` in dollars takes the place of the old one,
     None keeps it."""
     judging: Judging = find(session, actor, Judging, judging_id)
+    check_unlocked(session, [run for run in (judging.run_id, judging.other_run_id) if run])
     if judging.state in (JudgingState.QUEUED, JudgingState.WORKING):
         raise Conflict(f"Judging {judging_id} is under way.", "Wait until it ends.")
     if cap is not None and not 0 < cap < 1e6:

@@ -5,13 +5,16 @@ from sqlmodel import Session
 
 from app.errors import Conflict, NotFound
 from app.lab.actor import Actor, find
+from app.runs.lock import check_unlocked
 from app.storage import export_file
 from app.tables import Export, ExportState
 
 
 def export_download(session: Session, actor: Actor, export_id: int) -> FileResponse:
-    """The finished file; raises Conflict while it is not ready, NotFound when it has none."""
+    """The finished file; raises Conflict while it is not ready, NotFound when it has none, Forbidden while its run's
+    test set is locked."""
     export: Export = find(session, actor, Export, export_id)
+    check_unlocked(session, [export.run_id] if export.run_id else [])
     if export.state != ExportState.READY:
         raise Conflict(
             f"Export {export_id} is {export.state}, not ready.", export.error or "Wait for its end."

@@ -10,6 +10,7 @@ from app.exports.kinds import KINDS, Kind
 from app.exports.push_now import ONCE, held_by_this_process
 from app.lab.actor import Actor, find, owned
 from app.queue import MAKE_EXPORT, enqueue
+from app.runs.lock import check_unlocked
 from app.storage import export_file, remove
 from app.tables import Export, ExportState, Run
 
@@ -24,6 +25,7 @@ def queue_export(
     With `once` the caller pushes itself, with a token that it does not store (push_now.py).
     """
     run: Run = find(session, actor, Run, run_id)
+    check_unlocked(session, [run_id])
     found = kind_named(kind)
     if once and not found.pushes:
         raise Invalid(f"{kind} takes no token.", "Leave the token out.", {"token": "not used"})

@@ -7,18 +7,24 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlmodel import Session
+from sqlalchemy import func
+from sqlmodel import Session, select
 
 from app.datasets.stored import part_items
 from app.experiments.imports import import_predictions
+from app.exports.kinds import KINDS
 from app.lab.actor import Actor
-from app.tables import Dataset, Experiment, Run
+from app.tables import Dataset, Endpoint, Evaluation, Experiment, Export, Judging, PairTest, Run, Scoring
 from tests.experiments.checked import checked_dataset, finish, first_split, launch
 from tests.web.test_route_walk import ALL
 
 # An answer that nothing but a test prediction holds, and an accuracy (5 of 12) that nothing else has.
 CANARY = "canaryanswer"
 ACCURACY = ("41.7", "0.4166", "0.417")
+# What makes something of a run's answers to the test items.
+STARTS = re.compile(
+    r"\{run_id\}/(exports|judge|judgings|rules)|/comparisons/|^/compare/|\{judging_id\}/label|/resume"
+)
 GETS = sorted({path for method, path in ALL if method == "GET"})
 
 
@@ -67,6 +73,59 @@ def test_no_address_gives_test_scores_or_predictions(
         given += [address for told in (CANARY, *ACCURACY) if told in text]
     assert asked > 100
     assert not given, given
+
+
+def test_no_export_and_no_judging_starts(
+    locked: tuple[Dataset, Experiment, list[Run]], client: TestClient, session: Session, actor: Actor
+) -> None:
+    _, _, runs = locked
+    first, second, *_ = numbers = [str(run.id) for run in runs]
+    ids = ",".join(numbers)
+    judging = judged(session, actor, runs[0])
+    before = counts(session)
+    posts = sorted(path for method, path in ALL if method == "POST" and STARTS.search(path))
+    assert {"/api/v1/runs/{run_id}/exports", "/runs/{run_id}/judge", "/compare/bundle"} <= set(posts)
+    for path in posts:
+        address = path.replace("{run_id}", first).replace("{judging_id}", str(judging))
+        address += f"?runs={ids}&a={first}&b={second}"
+        for kind in (*KINDS, ""):
+            body = {
+                "kind": kind, "repo": "owner/name", "runs": ids, "endpoint_id": 1, "endpoint": "1", "scale": "right",
+                "ignore_case": True, "a": first, "b": second, "number": 1, "label": "1",
+            }  # fmt: skip
+            if path.endswith("/rules"):
+                body = {"ignore_case": True}
+            how = {"json": body} if path.startswith("/api/") else {"data": body}
+            answer = client.post(address, follow_redirects=False, **how)
+            assert answer.status_code == 403, (path, kind, answer.status_code, answer.text[:300])
+            assert "locked: choose on validation first" in answer.text
+    assert counts(session) == before
+
+
+def counts(session: Session) -> list[int]:
+    """How many exports, judgings, paired tests and scorings there are."""
+    session.rollback()
+    tables = (Export, Judging, PairTest, Scoring)
+    found = [session.exec(select(func.count()).select_from(table)).one() for table in tables]
+    session.rollback()
+    return found
+
+
+def judged(session: Session, actor: Actor, run: Run) -> int:
+    """The id of a judging of the run that was there before the lock."""
+    owner = {"project_id": actor.project_id, "maker_id": actor.member_id}
+    endpoint = Endpoint(**owner, name="judge", base_url="https://judge.example/v1", model="judge-1")
+    session.add(endpoint)
+    session.flush()
+    evaluation = session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).first()
+    assert evaluation is not None
+    made = Judging(
+        **owner, run_id=run.id or 0, evaluation_id=evaluation.id or 0, endpoint_id=endpoint.id or 0, items=1,
+        base_url=endpoint.base_url, model="judge-1", scale="right", state="failed", prompt="?", prompt_sha256="a" * 64, of_items=1,
+    )  # fmt: skip
+    session.add(made)
+    session.commit()
+    return made.id or 0
 
 
 def test_refusals_say_why(locked: tuple[Dataset, Experiment, list[Run]], client: TestClient) -> None:
