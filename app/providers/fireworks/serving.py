@@ -54,7 +54,7 @@ def submit_batch(api: Api, path: Path, model: str, decoding: Decoding, launch_ke
     if file.error:
         raise errors.Refused(f"Fireworks refused the questions: {file.error}")
     if not file.ready:
-        raise errors.Busy("Fireworks still reads the questions.", "Tunebook tries again by itself.", wait=5.0)
+        raise errors.Busy("Fireworks still reads the questions.", "Tunebook tries again by itself.", wait=2.0)
     body = {
         "displayName": launch_key,
         "model": model,
