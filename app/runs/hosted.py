@@ -57,6 +57,11 @@ def provider_name(model: str) -> str:
     return model.removeprefix(f"{PROMPT}/").partition("/")[0]
 
 
+def sent_seed(run: Run) -> int | None:
+    """The seed that goes along with the create call; None where the service takes none."""
+    return None if "seed" in provider_of(run.model).undisclosed else run.seed
+
+
 def remote_model(model: str) -> str:
     """The model's name at its service: "gpt-4.1-nano" of "openai/gpt-4.1-nano"."""
     return model.removeprefix(f"{PROMPT}/").partition("/")[2]

@@ -24,6 +24,7 @@ from app.runs.hosted import (
     provider_of,
     put,
     put_off,
+    sent_seed,
     set_run,
     training_of,
 )
@@ -140,7 +141,7 @@ def store(
     """Keeps what one look brought, and ends the state where the job has ended without a model."""
     label, folder = provider_of(run.model).label, run_folder(run.id or 0)
     log_bytes = append_log(folder, row.log_bytes, news.lines) if news.lines else row.log_bytes
-    ledger = read_back(run.ledger, job.resolved, label)
+    ledger = read_back(run.ledger, job.resolved, label, sent_seed(run))
     values = {"ledger": ledger, **bill(run, row, job)}
     with save() as session:
         store_points(session, run, good_points(news.points))

@@ -38,8 +38,8 @@ def open_ledger(
 
 
 def sent_values(ledger: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """{name: value} as sent to the trainer."""
-    return {name: row["sent"] for name, row in ledger.items() if row["sent"] is not None}
+    """{name: value} of the hyperparameters as sent to the trainer; the seed is the run's own."""
+    return {name: row["sent"] for name, row in ledger.items() if row["sent"] is not None and name != "seed"}
 
 
 def resolve(

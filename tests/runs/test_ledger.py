@@ -1,6 +1,7 @@
 """The ledger: asked, sent, resolved, source."""
 
-from app.runs.ledger import NOT_DISCLOSED, open_ledger, resolve, sent_values, show
+from app.runs.hosted_ledger import close, read_back
+from app.runs.ledger import NOT_DISCLOSED, YOU, open_ledger, resolve, sent_values, show
 
 
 def test_each_value_has_its_source() -> None:
@@ -27,3 +28,14 @@ def test_a_value_that_was_never_read_back_is_named_once_the_run_has_ended() -> N
     assert [row.resolved for row in ended] == [NOT_DISCLOSED, NOT_DISCLOSED]
     assert (ended[0].label, ended[0].asked, ended[0].sent) == ("Learning rate", "0.002", "0.002")
     assert (ended[1].label, ended[1].asked, ended[1].sent) == ("shuffle", "–", "yes")
+
+
+def test_a_seed_that_a_service_took_stands_in_the_ledger_and_is_no_hyperparameter() -> None:
+    opened = open_ledger({"epochs": 3}, {"epochs": 3}, {})
+    said = read_back(opened, {"epochs": 3, "seed": 7}, "A service", seed=7)
+    assert said["seed"] == {"asked": 7, "sent": 7, "resolved": 7, "source": YOU}
+    assert sent_values(said) == {"epochs": 3}
+    silent = close(read_back(opened, {}, "A service", seed=7), "A service", ("optimiser",))
+    assert {name: row["undisclosed_by"] for name, row in silent.items()} == dict.fromkeys(
+        ("epochs", "seed", "optimiser"), "A service"
+    )
