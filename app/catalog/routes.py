@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from app.catalog.page import model_groups, model_view
-from app.catalog.tuned import tuned_page
+from app.catalog.tuned import ask_again, tuned_page
 from app.web.pages import page, see
 from app.web.session import Acting, Database
 
@@ -27,6 +27,13 @@ def tuned_models_page(request: Request, session: Database, actor: Acting) -> HTM
     """The fine-tuned models of the lab's accounts, and a way to store their predictions while they answer."""
     view = tuned_page(session, actor)
     return page(request, "catalog/tuned.html", "Fine-tuned models", view=view)
+
+
+@router.post("/models/tuned")
+def look_for_tuned_models(session: Database, actor: Acting) -> Response:
+    """Asks the services again; the page shows what they say once a worker has asked."""
+    ask_again(session, actor)
+    return see("/models/tuned")
 
 
 @router.get("/models/{model_id:path}")

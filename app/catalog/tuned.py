@@ -11,11 +11,12 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from app.catalog.offered import PROMPT
-from app.catalog.shelf import Shelf, read_shelf
+from app.catalog.shelf import Shelf, Shop, read_shelf
 from app.clock import now
 from app.lab.actor import Actor, owned
 from app.providers._shapes import Offer
-from app.tables import Dataset, DatasetState, RemoteJobRow, Run, RunState
+from app.settings.keys import ask_check
+from app.tables import Credential, CredentialState, Dataset, DatasetState, RemoteJobRow, Run, RunState
 
 OFFERED_DATASETS = 50
 # A model that answers for this many more days is said to end soon.
@@ -51,13 +52,22 @@ class TunedRow:
 
 
 @dataclass(frozen=True)
+class Look:
+    """When a service was last asked; `asking`: a worker is at it; `lacking`: why it cannot be asked."""
+
+    label: str
+    at: datetime | None
+    asking: bool
+    lacking: str
+
+
+@dataclass(frozen=True)
 class TunedPage:
-    """The page: all of them, those that end first at the top; `datasets` are the newest ready ones as (id, name);
-    `looked_at`: when each service was last asked, as (its label, time or None, what it said)."""
+    """The page: all of them, those that end first at the top; `datasets` are the newest ready ones as (id, name)."""
 
     rows: list[TunedRow]
     datasets: list[tuple[int, str]]
-    looked_at: list[tuple[str, datetime | None, str]]
+    looks: list[Look]
 
 
 def tuned_page(session: Session, actor: Actor) -> TunedPage:
@@ -69,11 +79,25 @@ def tuned_page(session: Session, actor: Actor) -> TunedPage:
         tuned_rows(session, actor, shelf),
         [(row.id or 0, row.name) for row in newest],
         [
-            (shop.provider.label, shop.credential.checked_at, shop.lacking)
-            for shop in shelf.shops.values()
-            if shop.credential is not None and shop.provider.training and shop.provider.training.list_tuned
+            Look(shop.provider.label, key.checked_at, key.state == CredentialState.CHECKING, shop.lacking)
+            for shop, key in _asked_shops(shelf)
         ],
     )
+
+
+def ask_again(session: Session, actor: Actor) -> None:
+    """Has every service asked now for the models that its account has tuned."""
+    for _shop, key in _asked_shops(read_shelf(session, actor)):
+        ask_check(session, actor, key.id or 0)
+
+
+def _asked_shops(shelf: Shelf) -> list[tuple[Shop, Credential]]:
+    """Services that tell what was tuned there, with the key that they are asked with."""
+    return [
+        (shop, shop.credential)
+        for shop in shelf.shops.values()
+        if shop.credential is not None and shop.provider.training and shop.provider.training.list_tuned
+    ]
 
 
 def tuned_rows(session: Session, actor: Actor, shelf: Shelf) -> list[TunedRow]:

@@ -24,6 +24,7 @@ from app.runs.hosted import (
     pause_seconds,
     provider_of,
     put,
+    sent_seed,
     set_run,
     training_of,
 )
@@ -31,6 +32,7 @@ from app.runs.hosted_files import append_log, write_curves, write_raw
 from app.runs.hosted_ledger import close, read_back
 from app.runs.hosted_news import good_points, read_news
 from app.runs.lifecycle import move
+from app.settings.keys import look_soon
 from app.storage import run_folder
 from app.tables import RemoteJobRow, Run, RunMetric, RunState
 
@@ -61,9 +63,11 @@ def rescue(run: Run, save: Save, row: RemoteJobRow) -> None:
     except Refused as error:
         _without(run, save, row, error.message)
     else:
-        ledger = read_back(run.ledger, job.resolved, label)
+        ledger = read_back(run.ledger, job.resolved, label, sent_seed(run))
         with save() as session:
             put(session, run, rescued_at=now(), failures=0, trouble="", wait_until=None)
+            if training.list_tuned:
+                look_soon(session, row.credential_id)
         _hand_over(run, save, ledger)
 
 

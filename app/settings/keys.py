@@ -121,6 +121,15 @@ def _ask(session: Session, row: Credential) -> Credential:
     return row
 
 
+def look_soon(session: Session, credential_id: int | None) -> None:
+    """Has a working key's models listed anew by the next sweep: the account has one more."""
+    row = session.get(Credential, credential_id) if credential_id else None
+    if row is not None and row.state == CredentialState.READY:
+        row.due_at = now()
+        session.add(row)
+        session.flush()
+
+
 def remove_key(session: Session, actor: Actor, credential_id: int) -> None:
     """Forgets the key. Its row stays for the runs that name it; runs that still need it wait for another."""
     row = find_key(session, actor, credential_id)

@@ -15,6 +15,7 @@ from app.lab.actor import Actor
 from app.providers._shapes import Offer, Price, TunedModel
 from app.providers.openai import PROVIDER
 from app.settings.key_check import check_credential, store_offers
+from app.settings.keys import look_soon
 from app.settings.offers import facts_of, tuned_offers
 from app.tables import Credential, CredentialState, RemoteJobRow, Run, StoredOffer
 from app.vault import seal
@@ -148,6 +149,29 @@ def test_its_run_and_what_is_stored_are_named(client: TestClient, session: Sessi
 
 def _runs_of(experiment_id: int) -> Any:
     return select(Run.id).where(Run.experiment_id == experiment_id)
+
+
+def test_the_services_are_asked_again(client: TestClient, session: Session, actor: Actor) -> None:
+    key = add_key(session, actor)
+    session.commit()
+    assert "being asked now" not in client.get("/models/tuned").text
+    answer = client.post("/models/tuned", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/models/tuned")
+    session.refresh(key)
+    assert key.state == CredentialState.CHECKING
+    session.commit()
+    assert "being asked now" in client.get("/models/tuned").text
+
+
+def test_a_working_key_is_looked_at_soon_after_a_training(session: Session, actor: Actor) -> None:
+    key = add_key(session, actor)
+    look_soon(session, key.id)
+    assert key.due_at is not None
+    assert key.due_at <= now()
+    key.due_at, key.state = None, CredentialState.FAILED
+    look_soon(session, key.id)
+    assert key.due_at is None
+    look_soon(session, None)
 
 
 def test_nobody_sees_the_models_of_others(client: TestClient, session: Session) -> None:
