@@ -10,6 +10,8 @@ from sqlmodel import Session, col, select
 
 from app.errors import Conflict, Invalid
 from app.lab.actor import Actor, find
+from app.lab.reservations import settle
+from app.providers._shapes import Phase
 from app.queue import ADVANCE_RUN, enqueue
 from app.runs.hosted import Place, find_row, place_of, provider_of, put, set_run
 from app.runs.hosted_look import decision
@@ -68,7 +70,11 @@ def give_up(session: Session, actor: Actor, run_id: int) -> Run:
             named = f"Job {row.remote_id}" if row.remote_id else f"A job with the key {run.launch_key}"
             error += f" {named} may still be at {label} and cost money: look there."
     to = RunState.CANCELLED if run.cancel_asked else RunState.FAILED
+    cost = run.cost_microdollars
     move(session, run, to, error=error, hint="")
+    if row is not None and row.sent in (Sent.SENDING, Sent.YES):
+        # Nobody knows better: budgets count it as if it had run to its end.
+        settle(session, run_id, max(cost, int(run.estimate.get("microdollars") or 0)))
     return run
 
 
@@ -93,19 +99,20 @@ def cancel_paused(session: Session, run: Run) -> bool:
 
 
 def prepare_retry(session: Session, run: Run) -> bool:
-    """Before a hosted run is retried: whether its training is done and only what came after is done again.
+    """Before a hosted run is retried: whether its training is done and only what came after is done again. Questions
+    without an answer are asked again, answers are kept.
 
     Else its job is forgotten and a new key made, so that the old job is never taken for the new one.
     """
+    session.execute(
+        update(ReplyRow)
+        .where(col(ReplyRow.run_id) == run.id, col(ReplyRow.state) == ReplyState.FAILED)
+        .values(state=ReplyState.WAITING, attempts=0, error=None)
+    )
     row = find_row(session, run.id)
     if row is None:
         return False
-    if row.sent == Sent.YES and row.phase == "done":
-        session.execute(
-            update(ReplyRow)
-            .where(col(ReplyRow.run_id) == run.id, col(ReplyRow.state) == ReplyState.FAILED)
-            .values(state=ReplyState.WAITING, attempts=0, error=None)
-        )
+    if row.sent == Sent.YES and row.phase == Phase.DONE:
         return True
     session.delete(row)
     earlier = [*run.snapshot.get("earlier_keys", []), run.launch_key]
