@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.hyperparameters import Hyperparameter
-from app.providers._json import mapping, whole
+from app.providers._json import mapping, number, whole
 from app.providers._shapes import Estimate, Offer, TuningJob
 
 SOURCE = "Fireworks' cost estimator, as quoted 2026-10-08, read 2026-11-24"
@@ -70,18 +70,16 @@ def problems(job: TuningJob) -> list[str]:
     return found
 
 
+def size_of(offer: Offer) -> float | None:
+    """Billions of parameters; None where they are not known."""
+    count = whole(mapping(offer.raw, "baseModelDetails"), "parameterCount")
+    return count / 1e9 if count else number({"": offer.size.removesuffix("B")}, "")
+
+
 def price_of(offer: Offer) -> tuple[float, float] | None:
     """(SFT, DPO) dollars for a million tokens by the model's size; None where that is not known."""
-    count = whole(mapping(offer.raw, "baseModelDetails"), "parameterCount")
-    billions = count / 1e9 if count else _named_size(offer.size)
+    billions = size_of(offer)
     return next((price for most, price in TRAINING if billions <= most), None) if billions else None
-
-
-def _named_size(size: str) -> float | None:
-    try:
-        return float(size.upper().removesuffix("B"))
-    except ValueError:
-        return None
 
 
 def estimate(job: TuningJob) -> Estimate:

@@ -9,14 +9,38 @@ from app.providers._http import Api
 from app.providers._json import mapping, text, whole
 from app.providers._shapes import KeyCheck, Offer, Price, TuningJob
 from app.providers.fireworks.deployments import GPU_HOUR
-from app.providers.fireworks.fields import SOURCE, price_of
+from app.providers.fireworks.fields import SOURCE, price_of, size_of
 from app.providers.fireworks.names import LIBRARY, account, address, pages, short
+
+# Dollars for a million tokens, in and out alike, by the size in billions: dense models, and mixtures of experts.
+ASKING = ((4, 0.1), (16, 0.2), (float("inf"), 0.9))
+ASKING_EXPERTS = ((56, 0.5), (176, 1.2))
+# Those with a price of their own: (in, out).
+ASKING_OWN = {"gpt-oss-120b": (0.15, 0.6), "gpt-oss-20b": (0.07, 0.3)}
+ASKING_SOURCE = "Fireworks' page on serverless prices, read 2026-11-25"
 
 
 def _priced(offer: Offer) -> Offer:
-    found = price_of(offer)
-    train = found[0] if found else None
-    return replace(offer, price=Price(SOURCE, train=train, batch_share=0.5, hourly=GPU_HOUR["H100"]))
+    """With the price of a training, of questions (a batch costs half, a tuned model what its base does), of a GPU."""
+    trained, asked = price_of(offer), _asking(offer)
+    price = Price(
+        f"{SOURCE}; questions: {ASKING_SOURCE}",
+        train=trained[0] if trained else None,
+        input=asked[0] if asked else None,
+        output=asked[1] if asked else None,
+        batch_share=0.5,
+        hourly=GPU_HOUR["H100"],
+    )
+    return replace(offer, price=price)
+
+
+def _asking(offer: Offer) -> tuple[float, float] | None:
+    own, billions = ASKING_OWN.get(short(offer.model)), size_of(offer)
+    if own or billions is None:
+        return own
+    experts = mapping(offer.raw, "baseModelDetails").get("moe") is True
+    price = next((each for most, each in (ASKING_EXPERTS if experts else ASKING) if billions <= most), None)
+    return None if price is None else (price, price)
 
 
 OFFERS = tuple(

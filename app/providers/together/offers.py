@@ -37,7 +37,7 @@ def _price(model: str, source: str = SOURCE, raw: Mapping[str, Any] | None = Non
         train=sft,
         input=number(listed, "input") or None,
         output=number(listed, "output") or None,
-        batch_share=0.5,
+        # A batch costs up to half less for some models; the pages do not say for which.
         minimum=MINIMUM,
         hourly=GPU_HOUR["h100"],
     )
@@ -106,8 +106,6 @@ def check(api: Api, job: TuningJob, files: Mapping[str, str]) -> None:
 def problems(job: TuningJob) -> list[str]:
     """What would be refused, as sentences."""
     values, found = job.hyperparameters, []
-    if not job.offer.can_serve_tuned:
-        found.append(f"Together has no way to serve {job.model} after the training; choose another model.")
     if values["evals"] and not job.has_validation:
         found.append("Evaluations need a validation part: set them to 0 or choose a split that has one.")
     if values.get("early_stopping") and values["evals"] < EARLY_STOPPING_EVALS:

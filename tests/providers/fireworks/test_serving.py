@@ -162,9 +162,26 @@ def test_offers_know_size_price_and_end(stage):
         "2027-03-01",
         6.0,
     )
+    assert (small.price.input, small.price.output, small.price.batch_share) == (0.2, 0.2, 0.5)
+    assert large.price.input == 0.9
+    assert "2026" in small.price.source
     looked = stage.provider.look_at_model(stage.api, stage.provider.offers[0])
     length = {field.name: field for field in fields.hyperparameters(looked)}["max_seq_len"]
     assert (length.minimum, length.maximum) == (32_768, 65_536)
+
+
+def test_questions_are_priced_by_size_kind_and_name():
+    def asked(name, billions, experts=False):
+        details = {"parameterCount": str(int(billions * 1e9)), "moe": experts}
+        price = offers.offer_of(
+            {"name": f"accounts/fireworks/models/{name}", "baseModelDetails": details}
+        ).price
+        return price.input, price.output
+
+    assert asked("small", 3) == (0.1, 0.1)
+    assert asked("mixtral-8x7b", 46.7, experts=True) == (0.5, 0.5)
+    assert asked("vast", 671, experts=True) == (None, None)
+    assert asked("gpt-oss-20b", 20.9, experts=True) == (0.07, 0.3)
 
 
 def test_lists_are_read_to_their_end(stage, monkeypatch):
