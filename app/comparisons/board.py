@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.comparisons.sides import model_of
 from app.evaluations.columns import LeaderboardTable, TableRow, leaderboard_table, written
 from app.evaluations.leaderboard import LeaderboardRow
 from app.format import DASH, plural, short_count
@@ -51,9 +52,9 @@ class Board:
 def board(rows: Sequence[LeaderboardRow], task: str, kept: dict[int, str]) -> Board:
     """Lays the runs out, best first; `kept` are the baselines nobody chose, with the address without them."""
     table = leaderboard_table(rows, task)
-    groups: dict[tuple[int, str], list[TableRow]] = {}
+    groups: dict[tuple[object, ...], list[TableRow]] = {}
     for row in table.rows:
-        groups.setdefault((row.run.experiment_id, row.run.model), []).append(row)
+        groups.setdefault(model_of(row.run), []).append(row)
     lines: list[Line] = []
     for members in sorted(groups.values(), key=lambda rows: _rank(rows, table.direction)):
         several = len(members) > 1
@@ -78,7 +79,7 @@ def _rank(members: Sequence[TableRow], direction: str) -> tuple[int, float]:
 def _run_line(row: TableRow, nested: bool, remove: str) -> Line:
     run = row.run
     seed = "" if run.seed is None else f"seed {run.seed}"
-    note = "imported" if run.model.startswith("imported/") else "kept as baseline" if remove else seed
+    note = ", ".join(part for part in (run.note, "kept as baseline" if remove else "") if part)
     return Line(
         level=int(nested),
         label=seed or run.label if nested else run.label,
@@ -101,21 +102,23 @@ def _run_line(row: TableRow, nested: bool, remove: str) -> Line:
 def _group_line(members: Sequence[TableRow], table: LeaderboardTable) -> Line:
     run, values = members[0].run, _values(members)
     form = run.primary.format if run.primary else "number"
-    shown, note = DASH, plural(len(members), "seed")
+    shown, spans, seeds = DASH, "", plural(len(members), "seed")
     if values:
         spread = spread_of(values)
         shown = written(spread.mean, form)
-        note = f"{note}, {written(spread.least, form)} to {written(spread.most, form)}"
+        spans = f"{seeds}, {written(spread.least, form)} to {written(spread.most, form)}"
+    named = ", ".join(part for part in (run.label, run.variant) if part)
     return Line(
         level=0,
         label=run.label,
-        note=note,
+        # The range is drawn too; a name that is long already leaves no room for its numbers.
+        note=f"{run.variant}, {seeds}" if run.variant else spans or seeds,
         colour=run.colour,
         href="",
         value=shown,
         row=None,
         places=_places(table.axis, values, run.colour),
-        said=f"{run.label}: mean {shown}, {note}",
+        said=f"{named}: mean {shown}, {spans or seeds}",
         others=tuple(DASH for _ in table.heads),
         latency="",
         tokens="",

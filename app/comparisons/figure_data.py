@@ -1,5 +1,6 @@
 """Collects the numbers that figures are drawn from: stored scores, and right and wrong by group. For routes."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from app.evaluations.outcomes import Columns
 from app.figures import Figure, FigureData, FigureRun, figure_kinds
 from app.figures._base import Rate
 from app.tables import Run, Split
+
+# What a growing training set puts before the other settings in the name of a run.
+OF_TRAIN = re.compile(r"^[\d.e+-]+ % of train(, )?")
 
 
 def figures(session: Session, chosen: Chosen, subset: str) -> list[Figure]:
@@ -81,6 +85,7 @@ def _run(row: LeaderboardRow, train_items: int | None, by_group: dict[str, Rate]
         calibration=_detail(row, "ece").get("bins", ()),
         entropy=_detail(row, "entropy").get("bins", ()),
         confusion=confusion,
+        variant=OF_TRAIN.sub("", row.variant),
     )
 
 

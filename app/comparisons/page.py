@@ -39,7 +39,6 @@ class AgainstLine:
     run: LeaderboardRow
     name: str
     href: str
-    current: bool
     rate: str
     difference: str
     low: str
@@ -197,7 +196,6 @@ def _against(view: Comparison) -> list[AgainstLine]:
             line.runs[0],
             line.name,
             address(view.choice, "pair", a=line.runs[0].run_id, b=view.pair.b.run_id),
-            view.pair.a in line.runs,
             percent(line.rate),
             points(line.difference),
             points(line.low),

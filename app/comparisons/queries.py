@@ -14,14 +14,14 @@ from app.comparisons.items import ComparedItem, compared_items
 from app.comparisons.narrow import narrowed
 from app.comparisons.outcomes import read_outcomes
 from app.comparisons.pair import Pair, compare_pair
+from app.comparisons.sides import model_of
 from app.errors import Invalid, NotFound
-from app.evaluations.leaderboard import LeaderboardRow, leaderboard
+from app.evaluations.leaderboard import MOST_COMPARED, LeaderboardRow, leaderboard
 from app.lab.actor import Actor
 from app.runs.lock import check_unlocked
 from app.tables import Dataset, Run, RunState, Split
 
 PAGE = 25
-MAX_RUNS = 20
 MAJORITY = "baseline/majority"
 
 
@@ -88,13 +88,14 @@ def compare(session: Session, actor: Actor, choice: Choice) -> Comparison:
 
 
 def _pair_of(chosen: Chosen, choice: Choice) -> tuple[LeaderboardRow, LeaderboardRow | None]:
-    """A and B: as asked, else the two best of the runs chosen by hand."""
+    """A and B: as asked, else the best run chosen by hand and the best one of another model."""
     by_id = {row.run_id: row for row in chosen.rows}
     candidates = chosen.picked + [row for row in chosen.rows if row.run_id in chosen.kept]
     first, second = by_id.get(choice.a or 0), by_id.get(choice.b or 0)
     first = first or next((row for row in candidates if row is not second), candidates[0])
     if second is None or second is first:
-        second = next((row for row in candidates if row is not first), None)
+        others = [row for row in candidates if row is not first]
+        second = next((row for row in others if model_of(row) != model_of(first)), next(iter(others), None))
     return first, second
 
 
@@ -106,13 +107,14 @@ def compared_runs(
     return chosen.picked, chosen.dataset, chosen.split
 
 
-def choose(session: Session, actor: Actor, choice: Choice) -> Chosen:
-    """The chosen runs, and the baselines that stay beside them unless `without` names them."""
+def choose(session: Session, actor: Actor, choice: Choice, most: int = MOST_COMPARED) -> Chosen:
+    """The chosen runs, and the baselines that stay beside them unless `without` names them. `most`: how many runs
+    are taken."""
     wanted = list(dict.fromkeys(choice.runs))
     if not wanted:
         raise Invalid("No run is chosen.", "Tick at least one run on an experiment's page, then compare.")
-    if len(wanted) > MAX_RUNS:
-        raise Invalid(f"{len(wanted)} runs are too many for one table.", f"Choose at most {MAX_RUNS}.")
+    if len(wanted) > most:
+        raise Invalid(f"{len(wanted)} runs are too many for one table.", f"Choose at most {most}.")
     found = leaderboard(session, actor, [_wanted_or_baseline(wanted)], choice.subset)
     if absent := set(wanted) - {row.run_id for row in found}:
         raise NotFound(f"There is no run {min(absent)} here.", "Choose the runs again.")

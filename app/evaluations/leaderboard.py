@@ -23,6 +23,8 @@ PRIMARY = {
     "text": "chrf",
 }
 COLOURS = 8
+# How many runs one comparison takes.
+MOST_COMPARED = 20
 
 
 @dataclass(frozen=True)

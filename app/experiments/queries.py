@@ -8,7 +8,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from app.datasets.leaks import ceiling_of, ceiling_sentence
-from app.evaluations.leaderboard import LeaderboardRow, leaderboard
+from app.evaluations.leaderboard import MOST_COMPARED, LeaderboardRow, leaderboard
 from app.evaluations.looks import Looks, count_looks
 from app.experiments.designs import describe
 from app.experiments.folds import FoldLine, by_fold
@@ -75,6 +75,18 @@ class ExperimentView:
     def scored(self) -> list[LeaderboardRow]:
         """The runs that have scores."""
         return [row for row in self.rows if row.scoring_id is not None]
+
+    @property
+    def ticked(self) -> set[int]:
+        """The runs that are chosen for a comparison at first: the best ones, as many as it takes."""
+        return {row.run_id for row in self.scored[:MOST_COMPARED]}
+
+    @property
+    def curve(self) -> str:
+        """The address of the learning curve over all runs; empty where the design has none to show."""
+        if self.design.get("kind") != "sizes" or self.lock.locked or len(self.scored) < 2:
+            return ""
+        return f"/compare/plots/learning_curve?runs={','.join(str(row.run_id) for row in self.scored)}"
 
 
 def state_of(states: list[str]) -> str:

@@ -56,8 +56,8 @@ def score_table(state: PaperState) -> ScoreTable:
     corrected = {pair.b: pair.p_holm for pair in state.pairs}
     bold, shown = bold_runs(state), shown_intervals(state)
     lines: list[Line] = []
-    for model in dict.fromkeys(run.model for run in state.runs):
-        runs = [run for run in state.runs if run.model == model]
+    for line in dict.fromkeys(run.line for run in state.runs):
+        runs = [run for run in state.runs if run.line == line]
         for run in runs:
             cells = [
                 _score(
@@ -73,7 +73,7 @@ def score_table(state: PaperState) -> ScoreTable:
                 cells.append(_score(unseen, False, True, decimals[state.primary]))
             if state.pairs:
                 cells.append(Cell(p_written(corrected[run.key]) if run.key in corrected else DASH))
-            lines.append(Line(run.label, _seed(run), (*cells, *_used(state, run))))
+            lines.append(Line(_called(run), _seed(run), (*cells, *_used(state, run))))
         if len(runs) > 1 and all(run.seed is not None for run in runs):
             lines.append(_over_seeds(state, runs, decimals))
     heads += [_head(labels[state.primary], " unseen")] if _leaks(state) else []
@@ -99,6 +99,11 @@ def _used_heads(state: PaperState) -> list[str]:
 
 def _used(state: PaperState, run: PaperRun) -> list[Cell]:
     return [Cell(DASH if run.imported else money(run.microdollars)) for _ in _used_heads(state)]
+
+
+def _called(run: PaperRun) -> str:
+    """The model with what sets these runs of it apart."""
+    return f"{run.label}, {run.variant}" if run.variant else run.label
 
 
 def _seed(run: PaperRun) -> str:
@@ -146,7 +151,7 @@ def _over_seeds(state: PaperState, runs: Sequence[PaperRun], decimals: Mapping[s
         shown = f"SD {spread}" if name in shown_intervals(state) else ""
         cells.append(Cell(aligned_text(fmean(values), form, places), shown))
     cells += [Cell("")] * (_leaks(state) + bool(state.pairs) + len(_used_heads(state)))
-    return Line(runs[0].label, f"mean of {len(runs)}", tuple(cells), summary=True)
+    return Line(_called(runs[0]), f"mean of {len(runs)}", tuple(cells), summary=True)
 
 
 def bold_runs(state: PaperState) -> set[str]:

@@ -41,6 +41,8 @@ class PaperRun:
     key: str
     model: str
     label: str
+    # What sets it apart from other runs of its model but for the seed: settings, the size of train.
+    variant: str
     seed: int | None
     name: str
     colour: int
@@ -60,6 +62,11 @@ class PaperRun:
     microdollars: int
     started_at: datetime | None
     ended_at: datetime | None
+
+    @property
+    def line(self) -> tuple[str, str]:
+        """What its seeds have in common: the model and its settings."""
+        return self.model, self.variant
 
     @property
     def imported(self) -> bool:
@@ -158,6 +165,7 @@ def _read(session: Session, actor: Actor, row: LeaderboardRow, unseen: dict[str,
         key="",
         model=without_paths(row.model),
         label=row.label,
+        variant=row.variant,
         seed=row.seed,
         name=row.name,
         colour=0,
@@ -186,18 +194,18 @@ def _judge(session: Session, evaluation_id: int) -> dict[str, Any]:
 
 def _ordered(runs: list[PaperRun], primary: str) -> tuple[PaperRun, ...]:
     """Models by their mean, best first, then by name; a model's seeds together. Ids have no part in it."""
-    values: dict[str, list[float]] = {}
+    values: dict[tuple[str, str], list[float]] = {}
     for run in runs:
         score = run.scores.get(primary)
         if score and score.value is not None:
-            values.setdefault(run.model, []).append(
+            values.setdefault(run.line, []).append(
                 score.value if score.direction == "higher" else -score.value
             )
-    means = {model: sum(found) / len(found) for model, found in values.items()}
+    means = {line: sum(found) / len(found) for line, found in values.items()}
 
     def place(run: PaperRun) -> tuple[Any, ...]:
-        mean = means.get(run.model)
-        return (mean is None, -(mean or 0.0), run.model, run.seed is None, run.seed or 0, _fingerprint(run))
+        mean = means.get(run.line)
+        return (mean is None, -(mean or 0.0), *run.line, run.seed is None, run.seed or 0, _fingerprint(run))
 
     ordered = sorted(runs, key=place)
     models = list(dict.fromkeys(run.model for run in ordered))

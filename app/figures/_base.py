@@ -107,7 +107,7 @@ class Rate:
 @dataclass(frozen=True)
 class FigureRun:
     """One run's numbers. `colour` is 1 to 8; `scores` is (value, low, high) or None; `by_label` and `by_group` are
-    {name: Rate}; `calibration` and `entropy` are bins as the metrics give them; `confusion` is (expected labels,
+    {name: Rate}; `variant` is what sets a model's settings apart, but for the size of train; `calibration` and `entropy` are bins as the metrics give them; `confusion` is (expected labels,
     answers, counts)."""
 
     run_id: int
@@ -123,6 +123,7 @@ class FigureRun:
     calibration: Sequence[Mapping[str, float]] = ()
     entropy: Sequence[Mapping[str, float]] = ()
     confusion: tuple[Sequence[str], Sequence[str], Sequence[Sequence[int]]] | None = None
+    variant: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from app.shapes import marker_shape, nice_ticks
 # How wide a letter is on average, of its size.
 LETTER = 0.53
 GAP = 14.0
+# More runs than this cannot be told apart in a figure that draws every label, group or bin of each.
+MOST_RUNS = 9
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,12 @@ def cut(text: str, width: float, size: float = TEXT) -> str:
 def colour_of(run: FigureRun) -> str:
     """The name of a run's colour."""
     return f"m{run.colour}"
+
+
+def few(runs: Sequence[FigureRun]) -> tuple[list[FigureRun], str]:
+    """The runs that a figure of many parts draws, and the words for its caption where it leaves some out."""
+    left_out = f" Drawn are the first {MOST_RUNS} of {len(runs)} runs." if len(runs) > MOST_RUNS else ""
+    return list(runs[:MOST_RUNS]), left_out
 
 
 def legend(runs: Sequence[FigureRun], y: float) -> tuple[list[Shape], float]:

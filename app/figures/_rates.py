@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.figures._base import WIDTH, Figure, FigureData, FigureRun, Line, Rate, Shape, Text
-from app.figures._plot import Panel, cut, legend, percent_ticks, whisker
+from app.figures._plot import Panel, cut, few, legend, percent_ticks, whisker
 from app.statistics import wilson
 
 MOST = 40
@@ -20,12 +20,13 @@ def rates_figure(
     if not runs:
         return None
     names = _names([found[run.run_id] for run in runs])
-    shapes, y = legend(runs, 0)
-    height = len(names[:MOST]) * (len(runs) * PITCH + PAD)
+    drawn, left_out = few(runs)
+    shapes, y = legend(drawn, 0)
+    height = len(names[:MOST]) * (len(drawn) * PITCH + PAD)
     panel = Panel(LEFT, y, WIDTH - LEFT - 10, height)
     shapes += percent_ticks(panel)
     for number, one in enumerate(names[:MOST]):
-        shapes += _row(panel, y + number * (len(runs) * PITCH + PAD), one, runs, found)
+        shapes += _row(panel, y + number * (len(drawn) * PITCH + PAD), one, drawn, found)
     shapes.append(
         Text(LEFT + panel.width / 2, y + height + 21, f"right, % of the items of a {what}", "middle", "ink-3")
     )
@@ -35,7 +36,7 @@ def rates_figure(
     return Figure(
         name,
         title,
-        caption + ".",
+        f"{caption}.{left_out}",
         WIDTH,
         y + height + 26,
         tuple(shapes),

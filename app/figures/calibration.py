@@ -13,7 +13,7 @@ from app.figures._base import (
     Shape,
     Text,
 )
-from app.figures._plot import Panel, colour_of, cut, grid, percent_ticks
+from app.figures._plot import Panel, colour_of, cut, few, grid, percent_ticks
 from app.shapes import marker_shape
 
 COLUMNS, SIDE, COUNTS = 3, 128.0, 26.0
@@ -26,19 +26,20 @@ def draw(data: FigureData) -> Figure | None:
     if not runs:
         return None
     shapes: list[Shape] = []
-    for run, (x, y, wide) in zip(runs, grid(len(runs), COLUMNS, 0, HEIGHT), strict=True):
+    drawn, left_out = few(runs)
+    for run, (x, y, wide) in zip(drawn, grid(len(drawn), COLUMNS, 0, HEIGHT), strict=True):
         shapes += _panel(run, x + 22, y + 16, wide - 30)
     rows = tuple(
         (run.run_id, run.name, one["low"], one["high"], int(one["n"]), one["confidence"], one["accuracy"])
         for run in runs
         for one in run.calibration
     )
-    lines = -(-len(runs) // COLUMNS)
+    lines = -(-len(drawn) // COLUMNS)
     return Figure(
         "calibration",
         "Calibration",
         "Share of right answers against the probability of the likeliest class, in 15 equal bins; the dashed line is "
-        "perfect calibration, the bars below count the items of each bin.",
+        f"perfect calibration, the bars below count the items of each bin.{left_out}",
         WIDTH,
         lines * HEIGHT - 14,
         tuple(shapes),

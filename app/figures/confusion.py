@@ -1,7 +1,7 @@
 """Confusion matrices of the runs, side by side."""
 
 from app.figures._base import SMALL, WIDTH, Bar, Figure, FigureData, FigureKind, FigureRun, Shape, Text
-from app.figures._plot import cut, grid
+from app.figures._plot import cut, few, grid
 
 # More classes than this cannot be read on a page.
 MOST = 12
@@ -12,7 +12,7 @@ DARK = 0.55
 def draw(data: FigureData) -> Figure | None:
     """For tasks with at most MOST labels; more stand in the table only."""
     runs = [run for run in data.runs if run.confusion]
-    drawn = [run for run in runs if run.confusion and len(run.confusion[0]) <= MOST]
+    drawn, left_out = few([run for run in runs if run.confusion and len(run.confusion[0]) <= MOST])
     if not drawn:
         return None
     most = max(len(run.confusion[1]) for run in drawn if run.confusion)
@@ -33,7 +33,7 @@ def draw(data: FigureData) -> Figure | None:
     return Figure(
         "confusion",
         "Confusion matrices",
-        "Items by expected label (rows) and answer (columns), shaded by the share of the row.",
+        "Items by expected label (rows) and answer (columns), shaded by the share of the row." + left_out,
         WIDTH,
         -(-len(drawn) // columns) * height,
         tuple(shapes),

@@ -1,7 +1,7 @@
 """Histograms of the entropy of class probabilities, right and wrong answers apart."""
 
 from app.figures._base import SMALL, WIDTH, Bar, Figure, FigureData, FigureKind, FigureRun, Line, Shape, Text
-from app.figures._plot import Panel, colour_of, cut, grid, number_ticks
+from app.figures._plot import Panel, colour_of, cut, few, grid, number_ticks
 
 COLUMNS, TALL = 3, 84.0
 HEIGHT = TALL + 50
@@ -13,7 +13,8 @@ def draw(data: FigureData) -> Figure | None:
     if not runs:
         return None
     shapes: list[Shape] = []
-    for run, (x, y, wide) in zip(runs, grid(len(runs), COLUMNS, 0, HEIGHT), strict=True):
+    drawn, left_out = few(runs)
+    for run, (x, y, wide) in zip(drawn, grid(len(drawn), COLUMNS, 0, HEIGHT), strict=True):
         shapes += _panel(run, x + 24, y + 16, wide - 32)
     rows = tuple(
         (run.run_id, run.name, one["low"], one["high"], int(one["n"]), int(one["right"]))
@@ -23,9 +24,10 @@ def draw(data: FigureData) -> Figure | None:
     return Figure(
         "entropy",
         "Entropy of the class probabilities",
-        "Items by the entropy of their class probabilities: wrong answers hatched below, right answers above them.",
+        "Items by the entropy of their class probabilities: wrong answers hatched below, right answers above them."
+        + left_out,
         WIDTH,
-        -(-len(runs) // COLUMNS) * HEIGHT - 8,
+        -(-len(drawn) // COLUMNS) * HEIGHT - 8,
         tuple(shapes),
         ("run", "model", "entropy_low", "entropy_high", "items", "right"),
         rows,

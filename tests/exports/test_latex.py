@@ -15,6 +15,7 @@ from sqlmodel import Session
 from app.exports.latex import LETTERS, RARE, SIGNS, SPECIAL, escape, latex_table
 from app.exports.state import read_state
 from app.lab.actor import Actor
+from app.tables import Run
 from tests.exports.paper import API, answers, experiment, imported, three_runs
 
 DOCUMENT = r"""\documentclass[%s]{article}
@@ -113,13 +114,31 @@ def test_seeds_stand_together_with_their_spread(session: Session, actor: Actor, 
 
 def as_seeds(session: Session, runs: Sequence[int]) -> None:
     """Makes imported runs seeds 1, 2, ... of one model."""
-    from app.tables import Run
-
     for seed, run_id in enumerate(runs, 1):
         run = session.get_one(Run, run_id)
         run.model, run.seed = "starter/tiny", seed
         session.add(run)
     session.commit()
+
+
+def test_settings_of_one_model_are_lines_of_their_own(
+    session: Session, actor: Actor, client: TestClient
+) -> None:
+    made = experiment(session, actor, client)
+    runs = [
+        imported(client, made, f"s{n}", answers("classification", range(n * 4, 55))) for n in (1, 2, 3, 4)
+    ]
+    as_seeds(session, runs)
+    for run_id, variant in zip(
+        runs, ["10 % of train", "10 % of train", "100 % of train", "100 % of train"], strict=True
+    ):
+        run = session.get_one(Run, run_id)
+        run.variant, run.seed = variant, run_id % 2 + 1
+    session.commit()
+    body = [line for line in lines(latex_table(read_state(session, actor, runs))) if " & " in line]
+    assert [r"\emph{mean of 2}" in line for line in body] == [False, False, True] * 2
+    # The name stands on the first line of each.
+    assert [re.search(r"(\d+) \\% of train", body[place])[1] for place in (0, 3)] == ["10", "100"]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
@@ -139,3 +140,60 @@ def test_paper_has_the_colours_of_the_page():
     light = {name: pair[0] for name, pair in PAIRS.items()}
     for name in (*(f"m{i}" for i in range(1, 9)), "ink", "ink-2", "ink-3", "rule", "accent", "good", "bad"):
         assert COLOURS[name] == light[name], name
+
+
+def test_many_runs_are_cut_in_figures_of_parts_and_stand_in_the_table():
+    for kind in figure_kinds():
+        made = kind.draw(data(12))
+        assert made is not None
+        assert ("Drawn are the first 9 of 12 runs." in made.caption) == (
+            kind.name not in ("scores", "learning_curve")
+        )
+        assert {row[0] for row in made.rows} == set(range(12))
+        assert made.height < 1200
+
+
+def curve(*runs: FigureRun) -> Figure:
+    kind = next(kind for kind in figure_kinds() if kind.name == "learning_curve")
+    made = kind.draw(FigureData(runs, "Accuracy", True))
+    assert made is not None
+    return made
+
+
+def test_equal_curves_stand_beside_each_other():
+    score = (0.5, 0.4, 0.6)
+    runs = [
+        run(place, model=model, colour=colour, train_items=size, score=score)
+        for place, (model, colour, size) in enumerate(
+            [("a", 1, 50), ("a", 1, 500), ("b", 2, 50), ("b", 2, 500)]
+        )
+    ]
+    marks = [shape for shape in curve(*runs).shapes if isinstance(shape, Mark) and shape.title]
+    assert len({(mark.x, mark.y) for mark in marks}) == 4
+
+
+def test_settings_of_one_model_are_curves_of_their_own():
+    runs = [
+        run(place, model="a", variant=variant, train_items=size)
+        for place, (variant, size) in enumerate(
+            [("", 50), ("", 500), ("batch size 8", 50), ("batch size 8", 500)]
+        )
+    ]
+    made = curve(*runs)
+    assert [shape.text for shape in made.shapes if isinstance(shape, Text)][:2] == [
+        "Model",
+        "Model, batch size 8",
+    ]
+    assert (
+        sum(
+            isinstance(shape, Line) and len(shape.points) == 2 and shape.width == 1.3 for shape in made.shapes
+        )
+        == 2
+    )
+
+
+def test_sizes_that_would_touch_are_left_out():
+    made = curve(*[run(place, model="a", train_items=1000 + place) for place in range(6)])
+    sizes = [shape for shape in made.shapes if isinstance(shape, Text) and shape.text.startswith("1,00")]
+    assert next(shape.text for shape in sizes) == "1,000"
+    assert all(b.x - a.x > 20 for a, b in itertools.pairwise(sizes))
