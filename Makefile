@@ -50,10 +50,10 @@ doctor: $(CORE) ## check everything Tunebook needs
 	@$(BIN)/tunebook doctor
 
 test: $(ALL) $(DEV) browser ## the tests, in a few minutes (ARGS= for pytest)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) -m "not slow" $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
 
 test-all: $(ALL) $(DEV) browser tex ## all tests, also the slow ones
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(CORE) $(DEV) ## format, lint, types, architecture
 	@$(BIN)/ruff format --check .

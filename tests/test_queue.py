@@ -25,7 +25,7 @@ from tests.stack import rule_rows, wait_for
 from workers.task import owner_is_dead
 
 # Large enough that a check of it is seen while it lasts.
-SIZE = 200_000
+SIZE = 80_000
 Start = Callable[[list[str]], "subprocess.Popen[bytes]"]
 
 

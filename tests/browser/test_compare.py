@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.pictures import launch
 from tests.stack import Stack, rule_rows, running_stack, wait_for
@@ -54,21 +54,37 @@ def address(stack: Stack) -> str:
     return f"{stack.base}/compare?runs={runs[0]},{runs[1]}"
 
 
-@pytest.fixture
-def tab(stack: Stack, address: str) -> Iterator[Page]:
-    """A signed-in tab on the comparison; whatever the browser complains about fails the test."""
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = launch(playwright)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(stack.sign_in_link())
-        page.goto(address)
-        page.evaluate("window.same = true")
-        yield page
+        yield browser
         browser.close()
-        assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def cookies(chromium: Browser, stack: Stack) -> object:
+    """What a browser keeps that signed in."""
+    context = chromium.new_context()
+    context.new_page().goto(stack.link)
+    kept = context.storage_state()
+    context.close()
+    return kept
+
+
+@pytest.fixture
+def tab(chromium: Browser, cookies: object, address: str) -> Iterator[Page]:
+    """A signed-in tab on the comparison; whatever the browser complains about fails the test."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, storage_state=cookies)  # type: ignore[arg-type]
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address)
+    page.evaluate("window.same = true")
+    yield page
+    context.close()
+    assert complaints == []
 
 
 def test_a_filter_changes_the_items_without_a_reload(tab: Page):
@@ -140,20 +156,18 @@ def test_plots_come_and_can_be_taken(tab: Page):
         assert Path(download.value.path()).read_bytes().startswith(begins)
 
 
-def test_all_of_it_works_without_javascript(stack: Stack, address: str):
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        page = browser.new_context(java_script_enabled=False).new_page()
-        page.goto(stack.sign_in_link())
-        page.goto(address)
-        page.get_by_role("link", name="answers differ").click()
-        assert "show=disagree" in page.url
-        page.locator("select[name=label]").select_option("base")
-        page.get_by_role("button", name="Filter").click()
-        assert "label=base" in page.url
-        page.get_by_role("link", name="Read the item in line").first.click()
-        expect(page.locator(".whole")).to_have_count(2)
-        page.get_by_role("link", name="Back to the items").click()
-        page.get_by_role("link", name="Draw the plots").click()
-        expect(page.locator("figure.drawn").first).to_be_visible()
-        browser.close()
+def test_all_of_it_works_without_javascript(chromium: Browser, cookies: object, address: str):
+    context = chromium.new_context(java_script_enabled=False, storage_state=cookies)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(address)
+    page.get_by_role("link", name="answers differ").click()
+    assert "show=disagree" in page.url
+    page.locator("select[name=label]").select_option("base")
+    page.get_by_role("button", name="Filter").click()
+    assert "label=base" in page.url
+    page.get_by_role("link", name="Read the item in line").first.click()
+    expect(page.locator(".whole")).to_have_count(2)
+    page.get_by_role("link", name="Back to the items").click()
+    page.get_by_role("link", name="Draw the plots").click()
+    expect(page.locator("figure.drawn").first).to_be_visible()
+    context.close()

@@ -13,7 +13,7 @@ from tests.datasets.test_formats import FORMATS, parquet
 
 LOOSE = settings(
     deadline=None,
-    max_examples=60,
+    max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 JSON = st.recursive(

@@ -27,6 +27,7 @@ def dataset(session: Session, actor: Actor) -> Dataset:
     return checked_dataset(session, actor)
 
 
+@pytest.mark.laptop
 def test_every_item_is_tested_once_and_pooled(
     session: Session, actor: Actor, dataset: Dataset, client: TestClient
 ) -> None:

@@ -105,7 +105,7 @@ def test_sizes_are_nested_and_tested_on_the_same_items(
 ) -> None:
     dataset = checked_dataset(session, actor)
     design = {"kind": "sizes", "shares": "10, 50, 100"}
-    experiment, runs = launch(session, actor, dataset, "baseline/nearest", design=design)
+    experiment, runs = launch(session, actor, dataset, "baseline/majority", design=design)
     assert [run.variant for run in runs] == ["10 % of train", "50 % of train", "100 % of train"]
     splits = [session.get_one(Split, run.split_id) for run in runs]
     assert [split.counts["train"] for split in splits] == [4, 21, 42]

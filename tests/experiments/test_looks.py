@@ -35,11 +35,11 @@ def test_a_look_counts_when_something_was_launched_after_it(
         assert client.get(f"/experiments/{first.id}").status_code == 200
     client.get(f"/runs/{runs[0].id}/predictions.csv")
     assert looks(client, first.id) == (0, 0)
-    second, more = launch(session, actor, dataset, "baseline/nearest")
+    second, more = launch(session, actor, dataset, "baseline/majority")
     assert looks(client, first.id) == (0, 1)
     finish(more)
     client.get(f"/api/v1/comparisons?runs={runs[0].id},{more[0].id}")
-    third, _ = launch(session, actor, dataset, "baseline/nearest")
+    third, _ = launch(session, actor, dataset, "baseline/majority")
     assert looks(client, first.id) == (0, 2)
     assert looks(client, second.id) == (1, 2)
     assert looks(client, third.id) == (2, 2)

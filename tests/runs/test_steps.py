@@ -159,6 +159,7 @@ def test_a_process_that_gets_further_each_time_is_started_again(launch: Launch, 
     assert starts.read_text().count(".") == 10
 
 
+@pytest.mark.laptop
 def test_a_real_run_goes_on_after_kills(launch: Launch) -> None:
     (run_id,) = launch("baseline/char-trees", trees=20)
     for _ in range(2):
@@ -171,6 +172,7 @@ def test_a_real_run_goes_on_after_kills(launch: Launch) -> None:
     assert len(predictions(run_id)) == 12
 
 
+@pytest.mark.laptop
 def test_a_process_started_by_a_worker_that_died_is_adopted(launch: Launch) -> None:
     """The worker was killed between the start of the process and its commit."""
     (run_id,) = launch("baseline/char-trees", trees=20)

@@ -42,12 +42,11 @@ def test_without_shuffling_rows_come_in_the_order_of_the_file() -> None:
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_the_starter_says_how_it_ordered_and_predicts_both_parts(tmp_path: Path, shuffle: bool) -> None:
-    values = values_of("starter/tiny", epochs=1, shuffle=shuffle, max_seq_len=64, vocabulary=300)
+def test_the_starter_says_how_it_ordered_and_predicts_both_parts(tmp_path: Path) -> None:
+    values = values_of("starter/tiny", epochs=1, shuffle=False, max_seq_len=64, vocabulary=300)
     wanted = job("starter/tiny", values, predict=("validation", "test"))
     folder = bundle(tmp_path / "run", wanted, train=32, validation=6, test=6)
     assert finish(folder) == 0
-    assert read(folder, "resolved.json")["hyperparameters"]["shuffle"] is shuffle
+    assert read(folder, "resolved.json")["hyperparameters"]["shuffle"] is False
     assert len(read(folder, "predictions-validation.jsonl")) == len(read(folder, "predictions.jsonl")) == 6
     assert all(line["p"] for line in read(folder, "predictions-validation.jsonl"))

@@ -42,6 +42,7 @@ def test_it_says_what_ran(finished: Path) -> None:
     resolved = read(finished, "resolved.json")
     assert resolved["hyperparameters"]["row_loss_weight"] == 0.3
     assert resolved["hyperparameters"]["hidden_size"] == 128
+    assert resolved["hyperparameters"]["shuffle"] is True
     assert 700_000 < resolved["parameters"] == resolved["trained_parameters"] < 900_000
     assert resolved["decoding"]["method"] == "greedy"
     points = read(finished, "metrics.jsonl")
