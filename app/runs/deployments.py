@@ -17,11 +17,12 @@ from app.config import settings
 from app.db import session_scope
 from app.errors import Busy, Gone, KeyRefused, OutOfCredit, ProviderError, Refused, Unclear
 from app.lab.actor import Actor, find, owned
+from app.lab.reservations import settle
 from app.providers._base import Deploy
 from app.providers._http import Api
 from app.providers._shapes import Deployment, Phase
 from app.runs.hosted import job_row, open_job, provider_of
-from app.tables import DeploymentRow, DeploymentState, Run, RunState, Sent
+from app.tables import FINAL, DeploymentRow, DeploymentState, Run, RunState, Sent
 
 S = DeploymentState
 Save = Callable[[], AbstractContextManager[Session]]
@@ -186,6 +187,8 @@ def _ended(row: DeploymentRow, save: Save, message: str) -> None:
         if done and cost:
             more = {"cost_microdollars": Run.cost_microdollars + cost}
             session.execute(update(Run).where(col(Run.id) == row.run_id).values(**more))
+            if session.exec(select(Run.state).where(Run.id == row.run_id)).one() in FINAL:
+                settle(session, row.run_id)
 
 
 def _again(row: DeploymentRow, save: Save, error: ProviderError) -> None:

@@ -19,7 +19,7 @@ from app.runs.hosted import PAUSING, Save, pause_run, pause_seconds, set_run
 from app.runs.lifecycle import move
 from app.runs.reply_batch import batch_step, stop_batches
 from app.runs.reply_chat import Slice, ask_slice
-from app.runs.reply_deploy import serve
+from app.runs.reply_deploy import doubt, serve
 from app.runs.reply_files import write_predictions
 from app.runs.reply_plan import Plan, make_plan, shown_decoding
 from app.runs.reply_recipe import prepare_prompts
@@ -92,6 +92,8 @@ def _after(current: Slice, save: Save) -> None:
     run = current.plan.run
     if isinstance(current.error, PAUSING):
         _pause(run, save, current.error)
+    elif current.gone and doubt(run, save):
+        return
     elif current.error is not None:
         raise current.error
     elif current.over:

@@ -74,6 +74,8 @@ class Slice:
     needed: int = 0
     without: str = ""
     error: ProviderError | None = None
+    # What the model is served by is not there, or not any more.
+    gone: bool = False
     cancelled: bool = False
     waiting: deque[Asked] = field(default_factory=deque)
     taken: set[tuple[str, int]] = field(default_factory=set)
@@ -246,6 +248,10 @@ def _read(
         return None
     except Unclear as error:
         gate.lost(ticket, at)
+        if plan.target.needs_deployment and not current.answered:
+            # Not the item's fault: what serves the model is not ready, or has stopped itself.
+            current.gone, current.error = True, error
+            return None
         return _unanswered(current, asked, error, asked.attempts + 1 >= MOST_ATTEMPTS)
     except Refused as error:
         gate.ended(ticket, at)
@@ -269,8 +275,7 @@ def _refused(current: Slice, asked: Asked, error: Refused) -> dict[str, Any] | N
         current.without = dropped
         return None
     if isinstance(error, Gone):
-        if current.plan.target.needs_deployment:
-            return _unanswered(current, asked, error, asked.attempts + 1 >= MOST_ATTEMPTS)
+        current.gone = current.gone or current.plan.target.needs_deployment
         current.error = error
         return None
     current.refused += 1

@@ -4,6 +4,7 @@ under the run's lease; deployments.py stops it again, whatever becomes of the ru
 
 from typing import Any
 
+from sqlalchemy import update
 from sqlmodel import col, select
 
 from app.clock import in_seconds, now
@@ -16,13 +17,15 @@ from app.providers._shapes import Deployment, Phase
 from app.runs.deployments import LOOKED, cost_so_far, put_row, seen_values
 from app.runs.hosted import Save, pause_run, training_of
 from app.runs.reply_plan import Plan
-from app.runs.reply_rows import again
+from app.runs.reply_rows import again, note_down, noted
 from app.runs.reply_target import Target
 from app.tables import DeploymentRow, DeploymentState, Run, Sent
 
 S = DeploymentState
 # A deployment that fails to start is tried so often.
 MOST_DEPLOYMENTS = 3
+# The first answers of a new deployment may say that it is not there yet.
+MOST_DOUBTS = 20
 
 
 def serve(plan: Plan, save: Save) -> Target | None:
@@ -176,6 +179,23 @@ def _advance(plan: Plan, save: Save, deploy: Deploy, api: Api, row: DeploymentRo
             again(session, plan.run)
         return
     _keep(plan, save, row, found)
+
+
+def doubt(run: Run, save: Save) -> bool:
+    """The service does not know a model that was being served: its deployment is asked about, and made anew where it
+    has stopped itself. False once that was tried too often."""
+    doubts = int(noted(run, "doubts") or 0) + 1
+    if doubts > MOST_DOUBTS:
+        return False
+    with save() as session:
+        session.execute(
+            update(DeploymentRow)
+            .where(col(DeploymentRow.run_id) == run.id, col(DeploymentRow.state) == S.RUNNING)
+            .values(state=S.STARTING)
+        )
+        note_down(session, run, doubts=doubts)
+        again(session, run, min(float(doubts), settings().remote_poll_seconds))
+    return True
 
 
 def deployment_of(row: DeploymentRow) -> Deployment:
