@@ -1,5 +1,6 @@
 """Fireworks AI: LoRA training of open models, test answers by batch without a deployment, weights."""
 
+from app.providers import _rows
 from app.providers._base import Chat, Deploy, Field, Provider, Repeat, Training
 from app.providers._http import Api
 from app.providers.fireworks import datasets, deployments, fields, jobs, names, offers, serving
@@ -29,7 +30,7 @@ PROVIDER = Provider(
         suggest=fields.suggest,
         problems=fields.problems,
         estimate=fields.estimate,
-        render=jobs.render,
+        render=_rows.render,
         upload=datasets.upload,
         look_at_file=datasets.look_at,
         quote=jobs.quote,

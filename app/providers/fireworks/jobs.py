@@ -15,7 +15,7 @@ from app.providers._curves import points_after
 from app.providers._http import Api
 from app.providers._json import mapping, moment, text, whole
 from app.providers._openai import keep
-from app.providers._shapes import Estimate, Example, Page, Phase, RemoteJob, TuningJob
+from app.providers._shapes import Estimate, Page, Phase, RemoteJob, TuningJob
 from app.providers.fireworks.fields import NAMES, estimate
 from app.providers.fireworks.names import account, address, microdollars, pages, short, signed
 
@@ -48,23 +48,6 @@ PHASES = {
 def phase_of(state: str) -> Phase:
     """The phase of JOB_STATE_..."""
     return PHASES.get(state.removeprefix("JOB_STATE_"), Phase.STRANGE)
-
-
-def render(example: Example, job: TuningJob) -> Mapping[str, Any]:
-    """One line: a conversation, or for DPO a prompt with the wanted and the unwanted reply."""
-    tools = {"tools": list(example.tools)} if example.tools else {}
-    if job.method != "dpo":
-        return {"messages": [*example.messages, example.reply], **tools}
-    if example.rejected is None:
-        raise errors.Invalid(
-            "Preference training needs a rejected reply for each item; this item has none.",
-            "Choose supervised training, or a dataset with rejected replies.",
-        )
-    return {
-        "input": {"messages": list(example.messages), **tools},
-        "preferred_output": [example.reply],
-        "non_preferred_output": [example.rejected],
-    }
 
 
 def job_body(api: Api, job: TuningJob, files: Mapping[str, str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ PAGE, MOST_PAGES = 200, 200
 
 def account(api: Api) -> str:
     """The account's own resource name."""
-    return f"accounts/{api.access.fields['account_id']}"
+    return f"accounts/{short(api.access.fields['account_id'])}"
 
 
 def address(name: str) -> str:

@@ -139,6 +139,7 @@ def answer_of(api: Api, raw_line: bytes) -> BatchAnswer:
 
 BATCH = Batch(
     line=line,
+    # No bound on the lines is published; more would make a batch that takes too long to begin anew.
     most_lines=100_000,
     most_bytes=10**9,
     repeat=Repeat.OWN_ID,

@@ -1,5 +1,6 @@
 """Together AI: LoRA training of open models with every value set and read back, weights, own deployments."""
 
+from app.providers import _rows
 from app.providers._base import Chat, Deploy, Provider, Training
 from app.providers._http import Api
 from app.providers.together import chat, fields, hosts, jobs, offers, serving, weights
@@ -30,7 +31,7 @@ PROVIDER = Provider(
         suggest=fields.suggest,
         problems=offers.problems,
         estimate=offers.estimate,
-        render=jobs.render,
+        render=_rows.render,
         upload=jobs.upload,
         look_at_file=jobs.look_at_file,
         quote=jobs.quote,

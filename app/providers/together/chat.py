@@ -22,7 +22,7 @@ from app.providers._shapes import (
     RemoteBatch,
     Reply,
 )
-from app.providers.together.hosts import inference, whoami
+from app.providers.together.hosts import inference, listed, whoami
 from app.providers.together.jobs import send_file
 
 TOP_LOGPROBS = 20
@@ -115,10 +115,10 @@ def read_batch(api: Api, batch: RemoteBatch, folder: Path) -> Iterator[BatchAnsw
 
 def find_batch(api: Api, launch_key: str) -> list[RemoteBatch]:
     """The batches whose questions were uploaded under the launch key: a batch itself carries no name."""
-    files = {text(each, "id"): text(each, "filename") for each in rows(api.get("files"), "data")}
+    files = {text(each, "id"): text(each, "filename") for each in listed(api, api.get("files"))}
     return [
         batch_of(api, raw, launch_key)
-        for raw in rows({"data": api.get("batches")}, "data")
+        for raw in listed(api, {"data": api.get("batches")})
         if files.get(text(raw, "input_file_id")) == f"{launch_key}.jsonl"
     ]
 

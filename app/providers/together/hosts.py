@@ -29,11 +29,18 @@ def pages(api: Api, path: str, query: Mapping[str, str] | None = None) -> Iterat
     after: dict[str, str] = {}
     for _ in range(MOST_PAGES):
         raw = api.get(beside(api, path), params={**(query or {}), **after})
-        yield from rows(raw, "data")
+        yield from listed(api, raw)
         cursor = text(mapping(raw), "next_cursor")
         if not cursor or after == {"after": cursor}:
             return
         after = {"after": cursor}
+
+
+def listed(api: Api, raw: Any) -> list[Mapping[str, Any]]:
+    """The objects of a list. Raises errors.Unclear for an answer without one: nothing must not look like none."""
+    if not isinstance(mapping(raw).get("data"), list):
+        raise api.unclear("sent no list")
+    return rows(raw, "data")
 
 
 def whoami(api: Api) -> Mapping[str, Any]:

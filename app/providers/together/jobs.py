@@ -15,8 +15,9 @@ from app.providers._curves import points_after
 from app.providers._http import Api
 from app.providers._json import mapping, moment, number, rows, text, whole
 from app.providers._openai import too_large
-from app.providers._shapes import ENDED, Estimate, Example, Page, Phase, RemoteFile, RemoteJob, TuningJob
+from app.providers._shapes import ENDED, Estimate, Page, Phase, RemoteFile, RemoteJob, TuningJob
 from app.providers.together.fields import scheduler
+from app.providers.together.hosts import listed
 from app.providers.together.offers import EARLY_STOPPING, MINIMUM, estimate
 
 JOBS = "fine-tunes"
@@ -60,24 +61,6 @@ SAID = {
     "dpo_beta": ("training_method", "dpo_beta"),
 }
 DPO_BETA = 0.1
-
-
-def render(example: Example, job: TuningJob) -> Mapping[str, Any]:
-    """One line: a conversation, or for DPO a prompt with the wanted and the unwanted reply."""
-    if job.method != "dpo":
-        tools = {"tools": list(example.tools)} if example.tools else {}
-        return {"messages": [*example.messages, example.reply], **tools}
-    if example.rejected is None:
-        raise errors.Invalid(
-            "Preference training needs a rejected reply for each item; this item has none.",
-            "Choose supervised training, or a dataset with rejected replies.",
-        )
-    tools = {"tools": list(example.tools)} if example.tools else {}
-    return {
-        "input": {"messages": list(example.messages), **tools},
-        "preferred_output": [example.reply],
-        "non_preferred_output": [example.rejected],
-    }
 
 
 def upload(api: Api, path: Path, part: str, job: TuningJob) -> RemoteFile:
@@ -209,7 +192,7 @@ def find(api: Api, launch_key: str) -> list[RemoteJob]:
 
 def list_jobs(api: Api) -> Iterator[RemoteJob]:
     """Every job of the account, whoever made it."""
-    return (job_of(api, raw) for raw in rows(api.get(JOBS), "data"))
+    return (job_of(api, raw) for raw in listed(api, api.get(JOBS)) if text(raw, "id"))
 
 
 def poll(api: Api, id: str) -> RemoteJob:
@@ -221,8 +204,8 @@ def poll(api: Api, id: str) -> RemoteJob:
         raise api.unclear("answered about another job")
     if job.phase not in (Phase.WAITING, *ENDED) or "random_seed" in raw:
         return job
-    listed = next((each for each in rows(api.get(JOBS), "data") if text(each, "id") == id), {})
-    return job_of(api, {**listed, **{name: value for name, value in raw.items() if value is not None}})
+    row = next((each for each in listed(api, api.get(JOBS)) if text(each, "id") == id), {})
+    return job_of(api, {**row, **{name: value for name, value in raw.items() if value is not None}})
 
 
 def cancel(api: Api, id: str) -> None:

@@ -24,7 +24,7 @@ TRAINING = {
 MINIMUM = 4.0
 # One GPU for an hour. The pages name two figures for the H100, 3.99 and 5.49: estimates take the higher one.
 GPU_HOUR = {"h100": 5.49, "b200": 8.99}
-# Validation and early stopping: it needs that many evaluations (patience 2, warm-up 1, and one to start from).
+# Early stopping needs a validation part and so many evaluations: patience, warm-up, and one to start from.
 EARLY_STOPPING = {"patience": 2, "min_delta": 0.0, "warmup_evals": 1}
 EARLY_STOPPING_EVALS = 4
 

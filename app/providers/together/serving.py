@@ -23,6 +23,7 @@ PHASES = {
     "DEPLOYMENT_STATE_READY": Phase.RUNNING,
     "DEPLOYMENT_STATE_DEGRADED": Phase.RUNNING,
     "DEPLOYMENT_STATE_STOPPING": Phase.WAITING,
+    # While it still has traffic, it stopped by itself; see _deployment().
     "DEPLOYMENT_STATE_STOPPED": Phase.DONE,
     "DEPLOYMENT_STATE_FAILED": Phase.FAILED,
 }
@@ -108,7 +109,7 @@ def poll(api: Api, id: str) -> Deployment:
 
 
 def stop(api: Api, deployment: Deployment) -> None:
-    """Takes the traffic away, scales to zero and removes what can be removed by now."""
+    """Takes the traffic away, scales to zero and removes it; called again until poll() raises errors.Gone."""
     project, endpoint, own = deployment.id.split("/")
     place = f"v2/projects/{project}/endpoints/{endpoint}"
     with suppress(errors.Gone):
@@ -126,7 +127,7 @@ def _patch(api: Api, path: str, **field: Any) -> None:
 
 def _all(api: Api) -> Iterator[Deployment]:
     project = text(mapping(whoami(api), "project"), "id")
-    for endpoint in _endpoints(api, project):
+    for endpoint in _endpoints(api, project) if project else ():
         yield from _deployments(project, endpoint)
 
 
@@ -150,7 +151,8 @@ def _deployment(project: str, endpoint: Mapping[str, Any], raw: Mapping[str, Any
     phase = PHASES.get(state, Phase.STRANGE)
     split = rows(endpoint, "trafficSplit")
     answers = any(text(each, "deploymentId") == own and (number(each, "weight") or 0) > 0 for each in split)
-    if phase == Phase.RUNNING and not answers:
+    if phase in (Phase.RUNNING, Phase.DONE) and not answers:
+        # Ready, but without traffic yet; or stopped by us and still to be removed.
         phase = Phase.WAITING
     return Deployment(
         id=f"{project}/{text(endpoint, 'id')}/{own}",

@@ -14,19 +14,14 @@ from app.providers._shapes import RemoteJob
 from app.providers._weights import unpack_zstd
 from app.providers.together.jobs import JOBS
 
-# The adapter is small and is what was learned; some models give only the model with the adapter merged into it.
-WANTED = ("adapter", "merged")
-
 
 def fetch_weights(api: Api, job: RemoteJob, folder: Path) -> Sequence[Path]:
-    """Downloads and unpacks the adapter, else the merged model."""
-    *others, last = WANTED
-    for checkpoint in others:
-        try:
-            return _fetch(api, job, folder, checkpoint)
-        except errors.Refused:
-            continue
-    return _fetch(api, job, folder, last)
+    """Downloads and unpacks the adapter: it is small, and all that was learned. Some models give only the whole model
+    with the adapter merged into it."""
+    try:
+        return _fetch(api, job, folder, "adapter")
+    except errors.Refused:
+        return _fetch(api, job, folder, "merged")
 
 
 def _fetch(api: Api, job: RemoteJob, folder: Path, checkpoint: str) -> Sequence[Path]:

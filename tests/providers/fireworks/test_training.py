@@ -6,6 +6,7 @@ import fireworks
 import pytest
 
 from app import errors
+from app.providers import _rows
 from app.providers._base import Repeat
 from app.providers._shapes import Example, Phase
 from app.providers.fireworks import datasets, jobs
@@ -162,10 +163,10 @@ def test_a_bad_file_is_named(stage, tmp_path):
 def test_preference_training_goes_to_its_own_jobs(stage, tmp_path):
     job = replace(stage.job(counts={"train": 24}), method="dpo")
     prompt, good = [{"role": "user", "content": "a"}], {"role": "assistant", "content": "b"}
-    line = jobs.render(Example(prompt, good, rejected={"role": "assistant", "content": "c"}), job)
+    line = _rows.render(Example(prompt, good, rejected={"role": "assistant", "content": "c"}), job)
     assert set(line) == {"input", "preferred_output", "non_preferred_output"}
     with pytest.raises(errors.Invalid, match="rejected reply"):
-        jobs.render(Example(prompt, good), job)
+        _rows.render(Example(prompt, good), job)
     files = stage.upload(replace(job, method="sft"))
     made = stage.provider.training.submit(stage.api, job, files)
     assert made.id == f"accounts/lab/dpoJobs/{KEY_OF_RUN}"

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app import errors
+from app.providers import _rows
 from app.providers._shapes import Example, Offer
 from app.providers.together import fields, jobs, offers
 from tests.emulator import _together_jobs
@@ -97,10 +98,10 @@ def test_the_estimate_counts_epochs_evaluations_and_packing(stage):
 def test_preference_data_goes_out_in_its_own_shape(stage):
     job = replace(chosen(stage), method="dpo")
     prompt, good = [{"role": "user", "content": "a"}], {"role": "assistant", "content": "b"}
-    line = jobs.render(Example(prompt, good, rejected={"role": "assistant", "content": "c"}), job)
+    line = _rows.render(Example(prompt, good, rejected={"role": "assistant", "content": "c"}), job)
     assert set(line) == {"input", "preferred_output", "non_preferred_output"}
     with pytest.raises(errors.Invalid, match="rejected reply"):
-        jobs.render(Example(prompt, good), job)
+        _rows.render(Example(prompt, good), job)
     made = jobs.submit(stage.api, job, stage.upload(chosen(stage)))
     assert made.resolved["dpo_beta"] == 0.1
     assert made.raw["training_method"]["method"] == "dpo"

@@ -54,9 +54,11 @@ def test_a_deployment_from_create_to_stop(stage, trained):
     deploy.stop(stage.api, ready)
     assert deploy.poll(stage.api, made.id).phase == Phase.WAITING
     stage.world.advance(1)
-    assert deploy.poll(stage.api, made.id).phase == Phase.DONE
-    assert deploy.list_running(stage.api) == []
+    # It has stopped, and is still there: it is asked to go until it is gone.
+    stopped = deploy.poll(stage.api, made.id)
+    assert (stopped.state, stopped.phase) == ("DEPLOYMENT_STATE_STOPPED", Phase.WAITING)
     deploy.stop(stage.api, ready)
+    assert deploy.list_running(stage.api) == []
     with pytest.raises(errors.Gone):
         deploy.poll(stage.api, made.id)
     deploy.stop(stage.api, ready)

@@ -156,6 +156,16 @@ def test_a_lost_answer_leaves_one_job_that_is_found_by_its_key(stage):
     assert stage.provider.training.find(stage.api, OTHER) == []
 
 
+@pytest.mark.parametrize("kind", ["empty", "html", 503])
+def test_a_look_without_a_list_counts_as_none(stage, kind):
+    made = stage.submit(chosen(stage))
+    stage.world.fail("together GET /v1/fine-tunes", kind)
+    with pytest.raises(errors.ProviderError) as failure:
+        stage.provider.training.find(stage.api, made.launch_key)
+    assert failure.value.retryable
+    assert len(stage.provider.training.find(stage.api, made.launch_key)) == 1
+
+
 def test_a_late_list_shows_the_job_later(stage):
     stage.world.late_list = 90
     made = stage.submit(chosen(stage))
