@@ -1,6 +1,7 @@
 """Whole runs at the services that return weights: from the queue to predictions, adapter and a ledger without a gap."""
 
 import json
+import time
 
 import pytest
 from sqlmodel import select
@@ -9,6 +10,7 @@ from app.config import settings
 from app.db import session_scope
 from app.providers import providers
 from app.runs import outputs
+from app.runs.deployments import cost_so_far
 from app.runs.ledger import open_ledger
 from app.storage import run_folder
 from app.tables import DeploymentRow, DeploymentState, RunState
@@ -55,6 +57,20 @@ def trained(launch, world):
     return make
 
 
+def watched(deployment_id):
+    """The deployment once its guard has seen it gone."""
+    from workers.deployments import watch_one
+
+    for _ in range(200):
+        watch_one(deployment_id)
+        with session_scope(write=False) as session:
+            row = session.get_one(DeploymentRow, deployment_id)
+        if row.state == DeploymentState.STOPPED:
+            return row
+        time.sleep(0.05)
+    raise AssertionError(row.state)
+
+
 def test_together_from_queue_to_predictions(trained, world):
     run, values = trained("together")
     assert world.count_made("together", "job") == 1
@@ -74,6 +90,9 @@ def test_together_from_queue_to_predictions(trained, world):
     # It is watched on its own from here on, until it is gone.
     assert [each.state for each in deployments] == [DeploymentState.STOPPING]
     assert world.count_made("together", "deployment") == 1
+    assert cost_so_far(watched(deployments[0].id)) > 0
+    assert world.things["together", "main", "deployment"] == {}
+    assert world.things["together", "main", "endpoint"] == {}
     assert row_of(run.id).phase == "done"
 
 
