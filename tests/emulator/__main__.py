@@ -2,6 +2,7 @@
 
 import argparse
 
+from app.providers import providers
 from tests.emulator._server import bind, services
 from tests.emulator._world import World
 
@@ -30,6 +31,9 @@ def environment(world: World) -> dict[str, str]:
             f"{name}_BASE_URL": world.url(service.name, service.base_path),
             f"{name}_API_KEY": "sk-test",
         }
+        provider = providers().get(service.name)
+        needed = [field.name for field in provider.fields if field.required] if provider else []
+        found |= {f"{name}_{field.upper()}": "emulated" for field in needed}
     return found
 
 
