@@ -16,7 +16,7 @@ from app.storage import run_folder
 from app.tables import DeploymentRow, DeploymentState, RunState
 from tests.emulator import emulator
 from tests.emulator._server import service
-from tests.hosting import KEY, change, go, row_of
+from tests.hosting import KEY, change, go, row_of, unconfirmed
 
 pytestmark = pytest.mark.laptop
 FACTS = {"train_items": 48, "max_tokens": 40}
@@ -41,8 +41,8 @@ def world(home, monkeypatch):
 
 
 @pytest.fixture
-def trained(launch, world):
-    """trained("together") is a run of the service's first model that has come to its end."""
+def queued(launch, world):
+    """queued("together") is (the id of a queued run of the service's first model, the values that it sends)."""
 
     def make(name: str):
         offer, training = providers()[name].offers[0], providers()[name].training
@@ -50,6 +50,17 @@ def trained(launch, world):
         (run_id,) = launch("baseline/char-trees")
         ledger = open_ledger(values, values, {})
         change(run_id, model=f"{name}/{offer.model}", ledger=ledger, due_at=None)
+        return run_id, values
+
+    return make
+
+
+@pytest.fixture
+def trained(queued):
+    """trained("together") is a run of the service's first model that has come to its end."""
+
+    def make(name: str):
+        run_id, values = queued(name)
         (run,) = go(run_id, seconds=60)
         assert (run.state, run.error) == (RunState.DONE, "")
         return run, values
@@ -109,3 +120,35 @@ def test_fireworks_from_queue_to_predictions(trained, world):
     assert {name: said[name] for name in values} == values
     assert run.ledger["seed"]["undisclosed_by"] == "Fireworks"
     assert said["lora_targets"] == "q_proj,k_proj,v_proj,o_proj"
+
+
+CREATES = {
+    "together": "together POST /v1/fine-tunes",
+    "fireworks": "fireworks POST */supervisedFineTuningJobs",
+}
+STARTED = (RunState.TRAINING, RunState.FAILED)
+
+
+@pytest.mark.parametrize("name", CREATES)
+@pytest.mark.parametrize("kind", ["drop", 500, "garbage"])
+def test_a_create_whose_answer_was_lost_is_adopted(queued, world, name, kind):
+    run_id, _ = queued(name)
+    world.fail(CREATES[name], kind, effect=True)
+    go(run_id, until=STARTED)
+    assert row_of(run_id).creates == 1
+    assert world.count_made(name, "job") == 1
+    assert row_of(run_id).remote_id == world.made[-1].id
+
+
+def test_a_create_that_was_lost_for_good_is_made_again_where_the_id_is_ours(queued, world):
+    run_id, _ = queued("fireworks")
+    world.fail(CREATES["fireworks"], "drop", effect=False)
+    go(run_id, until=STARTED)
+    assert (row_of(run_id).creates, world.count_made("fireworks", "job")) == (2, 1)
+
+
+def test_a_create_that_was_lost_for_good_is_for_a_person_to_decide_elsewhere(queued, world):
+    run_id, _ = queued("together")
+    world.fail(CREATES["together"], "drop", effect=False)
+    go(run_id, until=unconfirmed)
+    assert (row_of(run_id).creates, world.count_made("together", "job")) == (1, 0)
