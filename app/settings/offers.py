@@ -54,7 +54,7 @@ def tuned_offers(provider: Provider, tuned: Iterable[TunedModel], listed: Iterab
                 can_chat=provider.chat is not None and provider.deploy is None,
                 context_tokens=base.context_tokens if base else None,
                 price=price,
-                ends_on=each.ends_on or (base.ends_on if base else ""),
+                ends_on=each.ends_on,
                 base=each.base or "a model that the service does not name",
                 created_at=each.created_at,
                 raw=each.raw,

@@ -209,7 +209,8 @@ def test_many_models_cost_no_more_statements(client: TestClient, session: Sessio
 def test_a_tuned_model_has_the_price_of_being_asked() -> None:
     price = Price("page 2026-01-01", 5, 1, 2, tuned_input=3, tuned_output=4)
     listed = [Offer("base", price=price, ends_on="2027-01-01", context_tokens=99)]
-    offer, other = tuned_offers(PROVIDER, [TunedModel("ft:a", "base"), TunedModel("ft:b", "unknown")], listed)
+    tuned = [TunedModel("ft:a", "base", ends_on="2027-02-02"), TunedModel("ft:b", "unknown")]
+    offer, other = tuned_offers(PROVIDER, tuned, listed)
     assert (offer.price.input, offer.price.output, offer.price.train) == (3, 4, None)
     assert (offer.ends_on, offer.context_tokens, offer.can_train, offer.can_chat) == (
         "2027-01-01",
