@@ -244,3 +244,20 @@ def remove_budget(session: Session, actor: Actor, budget_id: int) -> None:
     require_admin(actor, "set budgets")
     session.delete(find(session, actor, Budget, budget_id))
     session.flush()
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What the lab has spent this month and in all, and what open runs may still cost, in micro-dollars."""
+
+    month: int
+    total: int
+    reserved: int
+
+
+def spending(session: Session, actor: Actor) -> Spending:
+    """The lab's sums."""
+    mine = col(Reservation.project_id) == actor.project_id
+    total, reserved = totals(session, mine)
+    month, _ = totals(session, mine, col(Reservation.created_at) >= month_start())
+    return Spending(month, total, reserved)
