@@ -213,7 +213,7 @@ def test_a_tuned_model_has_the_price_of_being_asked() -> None:
     offer, other = tuned_offers(PROVIDER, tuned, listed)
     assert (offer.price.input, offer.price.output, offer.price.train) == (3, 4, None)
     assert (offer.ends_on, offer.context_tokens, offer.can_train, offer.can_chat) == (
-        "2027-01-01",
+        "2027-02-02",
         99,
         False,
         True,
