@@ -11,9 +11,12 @@ from sqlmodel import col, select
 from app.config import settings
 from app.db import session_scope
 from app.providers import openai
+from app.providers._shapes import Offer
+from app.runs.hosted import remote_model, training_of
 from app.runs.ledger import open_ledger
 from app.tables import FINAL, RemoteJobRow, Run, RunState
 from tests.emulator import emulator
+from tests.emulator.__main__ import environment as everywhere
 from tests.emulator._world import World
 
 MODEL = "openai/gpt-4.1-mini-2025-04-14"
@@ -38,11 +41,10 @@ def world(home: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def environment(world: World) -> dict[str, str]:
-    """The settings that point Tunebook at the emulated OpenAI, with short pauses."""
-    return {
-        "TUNEBOOK_OPENAI_API_KEY": KEY,
-        "TUNEBOOK_OPENAI_BASE_URL": world.url("openai", "/v1"),
-        "TUNEBOOK_ALLOW_PRIVATE_BASE_URLS": "1",
+    """The settings that point Tunebook at every emulated service, with short pauses."""
+    found = {name: KEY if name.endswith("_KEY") else value for name, value in everywhere(world).items()}
+    return found | {
+        "TUNEBOOK_FIREWORKS_ACCOUNT_ID": "lab",
         "TUNEBOOK_REMOTE_POLL_SECONDS": "0.05",
         "TUNEBOOK_LOOK_TIMES": "0,0.1,0.2",
     }
@@ -50,15 +52,22 @@ def environment(world: World) -> dict[str, str]:
 
 @pytest.fixture
 def hosted(launch: Any, world: World) -> Hosted:
-    """hosted() gives the id of a queued run at the emulated OpenAI, hosted(3) those of three."""
+    """hosted() gives the id of a queued run at the emulated OpenAI, hosted(3) those of three; model=... elsewhere."""
 
-    def make(count: int = 0, **values: Any) -> Any:
+    def make(count: int = 0, model: str = MODEL, **values: Any) -> Any:
+        sent = VALUES if model == MODEL else suggested(model)
         made = launch("baseline/char-trees", seeds=tuple(range(1, max(count, 1) + 1)))
         for run_id in made:
-            change(run_id, model=MODEL, ledger=open_ledger(VALUES, VALUES, {}), due_at=None, **values)
+            change(run_id, model=model, ledger=open_ledger(sent, sent, {}), due_at=None, **values)
         return made if count else made[0]
 
     return make
+
+
+def suggested(model: str) -> dict[str, Any]:
+    """Every value that the model's provider would suggest."""
+    offer = Offer(remote_model(model), can_train=True)
+    return training_of(model).suggest(offer, {"train_items": 48, "mean_tokens": 20.0, "max_tokens": 30})
 
 
 def read(run_id: int) -> Run:

@@ -102,8 +102,7 @@ def _weights_name(part: Path) -> str:
 
 def _fetch(fetch: Any, api: Api, job: RemoteJob, part: Path, final: Any) -> None:
     part.mkdir(parents=True, exist_ok=True)
-    fetch(api, job, part)
-    if any(part.iterdir()):
+    if fetch(api, job, part):
         part.rename(final())
     else:
         shutil.rmtree(part, ignore_errors=True)

@@ -32,7 +32,7 @@ MODELS = {
     "mistral": ("mistral/open-mistral-nemo", "mistral POST /v1/fine_tuning/jobs"),
 }
 PROCESSES = {"web": "app.serve", "worker": "worker", "clock": "beat"}
-LAST_LOOK = 8.0
+LAST_LOOK, OLDEST = 8.0, 20.0
 CAP = 1_000_000_000
 
 
@@ -56,9 +56,14 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: World) -> Iter
 
 
 def kill_one(stack: Stack, draw: random.Random) -> str:
-    """Kills one process of a kind drawn by lot; "" when none is there."""
-    kind = draw.choice(list(PROCESSES))
-    found = [child for child in stack.children() if PROCESSES[kind] in _command(child)]
+    """Kills one process of a kind drawn by lot, at an age drawn by lot: one that was always killed while it starts
+    would do nothing worth interrupting. "" when there is none."""
+    kind, age = draw.choice(list(PROCESSES)), draw.uniform(0, OLDEST)
+    found = [
+        child
+        for child in stack.children()
+        if PROCESSES[kind] in _command(child) and time.time() - child.create_time() > age
+    ]
     if not found:
         return ""
     try:
@@ -129,7 +134,7 @@ def run_under_kills(stack: Stack, world: World, runs_each: int, kills: int) -> N
     lose_answers(world, draw)
     killed, decided = Counter[str](), 0
     while sum(killed.values()) < kills:
-        time.sleep(draw.uniform(0.2, 2.0))
+        time.sleep(draw.uniform(0.1, 1.0))
         if kind := kill_one(stack, draw):
             killed[kind] += 1
         if sum(killed.values()) % 20 == 0:
