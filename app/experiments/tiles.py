@@ -152,4 +152,6 @@ def _guess(model: Model, facts: DataFacts) -> str:
         cost = choices.estimate(model, facts, choices.suggest(model, facts))["microdollars"]
     except (TunebookError, ValueError):
         return ""
-    return "" if cost is None else f"about {money(cost)} a run"
+    if cost is None:
+        return ""
+    return f"about {money(cost)} a run" if cost >= 10_000 else "under $0.01 a run"

@@ -55,6 +55,8 @@ def addresses() -> dict[str, str]:
         "model": "/models/starter/tiny",
         "lab": "/lab",
         "settings": "/settings",
+        "settings-services": "/settings/services",
+        "settings-budgets": "/settings/budgets",
         "api": "/api/docs",
         "missing": "/runs/999999",
     }
