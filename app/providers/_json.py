@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+# Beyond this a float cannot tell whole numbers apart.
+LARGEST = 2**53
+
 
 def mapping(raw: Any, *names: str) -> Mapping[str, Any]:
     """The object at a path of names; {} where there is none."""
@@ -38,9 +41,9 @@ def number(raw: Mapping[str, Any], name: str) -> float | None:
 
 
 def whole(raw: Mapping[str, Any], name: str) -> int | None:
-    """A whole number of at least 0."""
+    """A whole number of at least 0, and small enough for a database."""
     found = number(raw, name)
-    return int(found) if found is not None and found >= 0 else None
+    return int(found) if found is not None and 0 <= found <= LARGEST else None
 
 
 def moment(raw: Mapping[str, Any], name: str) -> float | None:

@@ -41,10 +41,11 @@ def pages(api: Api, collection: str, field: str) -> Iterator[Mapping[str, Any]]:
 
 
 def microdollars(money: Mapping[str, Any]) -> int | None:
-    """{units, nanos} in US dollars; None for none, or another currency."""
-    if not money or text(money, "currencyCode") not in ("", "USD"):
+    """{units, nanos} in US dollars; None for none, another currency, or no sensible amount."""
+    dollars = (number(money, "units") or 0) + (number(money, "nanos") or 0) / 1e9
+    if not money or text(money, "currencyCode") not in ("", "USD") or not 0 <= dollars <= 1e9:
         return None
-    return round(((number(money, "units") or 0) + (number(money, "nanos") or 0) / 1e9) * 1e6)
+    return round(dollars * 1e6)
 
 
 def signed(api: Api, url: str) -> bytes:

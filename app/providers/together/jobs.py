@@ -23,7 +23,8 @@ from app.providers.together.offers import EARLY_STOPPING, MINIMUM, estimate
 JOBS = "fine-tunes"
 UPLOAD_SECONDS = 600.0
 MOST_BYTES = 50 * 2**30
-NANODOLLARS = 1e-9
+# total_price is counted in these (finetune_price_to_dollars of the official SDK).
+NANODOLLARS = 1_000_000_000
 PHASES = {
     "pending": Phase.WAITING,
     "queued": Phase.WAITING,
@@ -231,7 +232,7 @@ def job_of(api: Api, raw: Any) -> RemoteJob:
         resolved=resolved(raw),
         progress=_progress(events),
         seconds_left=number(waits, "seconds_remaining") if waits.get("estimate_available") is True else None,
-        cost_microdollars=math.ceil(price * NANODOLLARS * 1e6) if price else None,
+        cost_microdollars=math.ceil(price / NANODOLLARS * 1e6) if price else None,
         trained_tokens=whole(raw, "token_count"),
         created_at=moment(raw, "created_at"),
         raw=raw,
