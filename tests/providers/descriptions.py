@@ -38,8 +38,8 @@ class Description:
                 return {**found, "parameters": [*shared, *found.get("parameters", [])]}
         return None
 
-    def problems(self, seen: Seen) -> Iterator[str]:
-        """What the description does not allow, as sentences."""
+    def problems(self, seen: Seen, strict: bool = True) -> Iterator[str]:
+        """What the description does not allow, as sentences; `strict`: nor fields that it does not name."""
         operation = self.operation(seen.method, seen.path)
         if operation is None:
             yield "no such operation"
@@ -55,7 +55,7 @@ class Description:
             if seen.body not in (None, "", {}):
                 yield "a body where none is described"
             return
-        yield from self._body(media.get("schema", {}), seen.body, is_form)
+        yield from self._body(media.get("schema", {}), seen.body, is_form, strict)
 
     def _query(self, operation: dict[str, Any], query: str) -> Iterator[str]:
         known = {
@@ -69,7 +69,7 @@ class Description:
             if parameter.get("required") and name not in given:
                 yield f"query: {name} is missing"
 
-    def _body(self, schema: dict[str, Any], body: Any, is_form: bool) -> Iterator[str]:
+    def _body(self, schema: dict[str, Any], body: Any, is_form: bool, strict: bool) -> Iterator[str]:
         if is_form:
             properties = self.resolve(schema).get("properties", {})
             for name in body:
@@ -81,7 +81,7 @@ class Description:
             return
         whole = {
             "allOf": [schema],
-            "unevaluatedProperties": False,
+            **({"unevaluatedProperties": False} if strict else {}),
             "components": self.raw.get("components", {}),
         }
         for error in Draft202012Validator(whole).iter_errors(body):

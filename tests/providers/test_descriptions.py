@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from app.providers import providers
+from app.providers._openai_chat import chat_body
+from app.providers._shapes import Decoding
 from tests.emulator._world import Seen
 from tests.providers.descriptions import Description
-from tests.providers.scenario import exercise, on_stage
+from tests.providers.scenario import exercise, on_stage, questions
 
 FOLDER = os.environ.get("TUNEBOOK_API_DESCRIPTIONS", "")
 # The provider, the files that describe its service (a request must fit one of them), and addresses that none has.
@@ -52,6 +54,16 @@ def test_every_request_fits_the_published_description(name, tmp_path):
         if all(found):
             problems.add(f"{seen.method} {seen.path}: {min(found, key=len)}")
     assert not problems, "\n".join(sorted(problems))
+
+
+@pytest.mark.skipif(not FOLDER, reason="TUNEBOOK_API_DESCRIPTIONS names no folder of published descriptions")
+def test_an_endpoints_questions_fit_what_lorax_describes():
+    if not (Path(FOLDER) / "lorax.json").is_file():
+        pytest.skip("no lorax.json there")
+    judge = description("lorax.json")
+    for decoding, strict in ((Decoding(), True), (Decoding(seed=1, top_logprobs=5, schema={}), False)):
+        body = chat_body("owner/adapter", questions(1)[0], decoding)
+        assert not list(judge.problems(Seen("lorax", "POST", "/v1/chat/completions", "", body, 0.0), strict))
 
 
 def test_the_judge_finds_what_is_not_described(tmp_path):
