@@ -71,6 +71,8 @@ def _whole(api: Api, archive: Path, read: Callable[[], list[Path]], own_error: t
     try:
         return read()
     except (tarfile.TarError, OSError, EOFError, own_error) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the disk's own error, and no fault of the archive
         archive.unlink(missing_ok=True)
         raise errors.Unclear(
             f"{api.access.label} sent an archive of weights that cannot be unpacked ({type(error).__name__}).",

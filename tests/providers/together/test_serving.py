@@ -126,6 +126,17 @@ def test_a_download_that_is_cut_goes_on_and_a_broken_archive_is_fetched_anew(sta
     assert [each["checkpoint"] for each in json.loads(records[0].read_text())] == ["adapter", "model"]
 
 
+def test_a_full_disk_is_not_taken_for_a_broken_archive(stage, trained, tmp_path):
+    full = tmp_path / ".adapter_model.safetensors.part"
+    full.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        weights.fetch_weights(stage.api, trained, tmp_path)
+    assert (tmp_path / ".adapter.tar.zst").exists()
+    full.unlink()
+    assert len(weights.fetch_weights(stage.api, trained, tmp_path)) == 3
+    assert stage.world.count("_files GET *") == 2
+
+
 def test_log_probabilities_come_from_lists_side_by_side(stage):
     decoding = Decoding(max_tokens=5, top_logprobs=5)
     reply = stage.provider.chat.ask(stage.api, "Qwen/Qwen3.5-9B", questions(1)[0], decoding)
