@@ -14,6 +14,8 @@ from app.lab.actor import Actor
 from app.tables import Run
 from tests.experiments.checked import checked_dataset, finish, launch
 
+# Four real runs each time, two with scikit-learn; what is tried here is made of their rows in Python.
+pytestmark = pytest.mark.laptop
 SIZES = {"kind": "sizes", "shares": [0.5, 1], "seed": 1}
 
 

@@ -148,6 +148,7 @@ def test_refusals_say_why(locked: Locked, client: TestClient) -> None:
     assert "locked" in answer.text
 
 
+@pytest.mark.laptop
 @pytest.mark.parametrize("models", [("baseline/majority", "baseline/nearest")])
 def test_models_are_ranked_on_validation(locked: Locked, client: TestClient) -> None:
     _, experiment, _ = locked

@@ -49,6 +49,21 @@ def test_a_look_counts_when_something_was_launched_after_it(
     )
 
 
+@pytest.mark.laptop
+@pytest.mark.parametrize(
+    "address",
+    ["/experiments/{experiment}", "/runs/{run}/predictions.csv", "/api/v1/comparisons?runs={run}", "/"],
+)
+def test_each_address_alone_is_a_look(
+    session: Session, actor: Actor, dataset: Dataset, client: TestClient, address: str
+) -> None:
+    first, runs = launch(session, actor, dataset, "baseline/majority")
+    finish(runs)
+    assert client.get(address.format(experiment=first.id, run=runs[0].id)).status_code == 200
+    second, _ = launch(session, actor, dataset, "baseline/majority")
+    assert looks(client, second.id) == (1, 1)
+
+
 def test_a_locked_experiment_is_not_looked_at(
     session: Session, actor: Actor, dataset: Dataset, client: TestClient
 ) -> None:
