@@ -34,7 +34,7 @@ def figures() -> Iterator[Figure]:
         answer = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
         measured: dict[str, float] = json.loads(answer.stdout)
     print("# " + ", ".join(f"{name} {value:.3f}" for name, value in measured.items()))
-    for name in ("first", "disagree", "pair"):
+    for name in ("first", "disagree", "pair", "unseen", "grouped"):
         yield at_most(f"comparison_{name}_page", measured[name], "s", SECONDS)
         yield at_most(f"comparison_{name}_vs_polars", measured[name] / measured["polars"], "times", TIMES)
     yield at_most("comparison_plots", measured["plots"], "s", SECONDS)
@@ -77,11 +77,14 @@ def measure(folder: Path) -> dict[str, float]:
         found["first"] = best(get(f"/compare?runs={chosen}"))
         found["disagree"] = best(get(f"/compare?runs={chosen}&show=disagree&label=U"))
         found["pair"] = best(get(f"/compare?runs={chosen}&a={runs[0]}&b={runs[3]}&show=only_a"))
+        found["unseen"] = best(get(f"/compare?runs={chosen}&subset=unseen"))
         found["plots"] = best(get(f"/compare/plots?runs={chosen}"))
         found["search"] = best(get(f"/compare?runs={chosen}&q=vial 77"))
         found["wide_csv"] = best(lambda: _drain(client, f"/compare.csv?runs={chosen}"))
 
     found["growth"] = watched(ask_all)
+    _group()
+    found["grouped"] = best(get(f"/compare?runs={chosen}"))
     found["polars"] = best(lambda: _polars(folder, len(runs)))
     found["plain_csv"] = _plain_csv(client, f"/compare.csv?runs={chosen}")
     return found
@@ -154,9 +157,24 @@ def _fill(folder: Path) -> list[int]:
         return [_run(session, dataset, folder, place) for place in range(RUNS)]
 
 
+def _group() -> None:
+    """Puts every fifty items into a group, so that pairs are counted by 2,000 whole groups."""
+    from sqlmodel import select
+
+    from app.db import session_scope
+    from app.tables import Split
+
+    with session_scope() as session:
+        split = session.exec(select(Split)).one()
+        split.group_of = [number // 50 for number in range(ITEMS + 10)]
+        split.groups = [f"group {place}" for place in range(split.group_of[-1] + 1)]
+
+
 def _row(number: int) -> bytes:
+    # The first ten test items stand in train too.
+    vial = number % 10 if number < 20 else number
     messages = [
-        {"role": "user", "content": f"How much is extracted from {number % 977} mM nitrate? Vial {number}."},
+        {"role": "user", "content": f"How much is extracted from {vial % 977} mM nitrate? Vial {vial}."},
         {"role": "assistant", "content": LABELS[number * 7919 % 5]},
     ]
     row = {"messages": messages, "split": "TRAIN" if number < 10 else "TEST"}

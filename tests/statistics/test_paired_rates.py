@@ -148,3 +148,16 @@ def test_with_groups_the_interval_covers_and_the_test_keeps_its_size(
     assert claims / trials < 0.05 + error
     if shared == 0.5:
         assert naive / trials > 0.07
+
+
+@pytest.mark.slow
+def test_mcnemar_keeps_its_size_and_tango_covers() -> None:
+    random = np.random.default_rng(4)
+    for only in (0.05, 0.15):
+        drawn = random.multinomial(300, [0.5, only, only, 0.5 - 2 * only], 3000)
+        claims = np.mean([mcnemar_exact(int(x[1]), int(x[2])) < 0.05 for x in drawn])
+        assert claims <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 3000)
+        inside = [
+            low <= 0 <= high for _, low, high in (paired_difference(*map(int, x)) for x in drawn[:1500])
+        ]
+        assert 0.93 - 3 * math.sqrt(0.95 * 0.05 / 1500) < np.mean(inside) < 0.985

@@ -284,18 +284,3 @@ def test_cluster_bootstrap_covers_where_items_alone_do_not() -> None:
         alone += naive.low <= 0 <= naive.high
     assert covers(whole / 500, 500)
     assert alone / 500 < 0.7
-
-
-@pytest.mark.slow
-def test_mcnemar_keeps_its_size_and_tango_covers() -> None:
-    from app.statistics import mcnemar_exact, paired_difference
-
-    random = np.random.default_rng(4)
-    for only in (0.05, 0.15):
-        drawn = random.multinomial(300, [0.5, only, only, 0.5 - 2 * only], 3000)
-        claims = np.mean([mcnemar_exact(int(x[1]), int(x[2])) < 0.05 for x in drawn])
-        assert claims <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 3000)
-        inside = [
-            low <= 0 <= high for _, low, high in (paired_difference(*map(int, x)) for x in drawn[:1500])
-        ]
-        assert covers(np.mean(inside), 1500)
