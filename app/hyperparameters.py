@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+LONGEST_TEXT = 500
 YES, NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
 
@@ -32,8 +33,14 @@ class Hyperparameter:
         if self.kind == "bool":
             return self._flag(raw)
         if self.kind == "text":
-            return str(raw).strip()[:500]
+            return self._text(raw)
         return self._number(raw)
+
+    def _text(self, raw: Any) -> str:
+        text, most = str(raw).strip(), int(self.maximum or LONGEST_TEXT)
+        if len(text) > most:
+            raise ValueError(f"{self.label} has {len(text):,} characters; write at most {most:,}")
+        return text
 
     def _choice(self, raw: Any) -> Any:
         for choice in self.choices:

@@ -79,7 +79,7 @@ def _remote_estimate(model: Model, facts: dict[str, Any], values: Mapping[str, A
     assert model.offer is not None
     if model.kind == "hosted":
         return hosted.estimate(model.provider, model.offer, facts, values)
-    return prompted.estimate(model.offer, facts, values)
+    return prompted.estimate(providers().get(model.provider), model.offer, facts, values)
 
 
 def problems(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> list[str]:

@@ -6,19 +6,51 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.catalog import hosted
+from app.catalog.ways import AUTO, BATCH, CHAT, WAYS, choose_way, has_batch
 from app.hyperparameters import Hyperparameter
 from app.providers._base import Provider
+from app.providers._endpoint import TOP_LOGPROBS
 from app.providers._shapes import Offer
 
 MOST_EXAMPLES = 64
 LONGEST_ANSWER = 8192
+LONGEST_SYSTEM_PROMPT = 20_000
 SELECTIONS = ("random", "nearest")
-WAYS = ("chat", "batch")
 
 
 def hyperparameters(provider: Provider | None) -> tuple[Hyperparameter, ...]:
     """Every value of a prompted run; `provider` None: an endpoint of the Settings page."""
-    found = [
+    found = [*_prompt(), *_decoding()]
+    most = TOP_LOGPROBS if provider is None else provider.chat.top_logprobs if provider.chat else 0
+    if most:
+        found.append(
+            Hyperparameter(
+                "top_logprobs",
+                "Likeliest tokens",
+                "int",
+                most,
+                "Asked for with each token of the answer: class probabilities are made of them; 0: none.",
+                minimum=0,
+                maximum=most,
+            )
+        )
+    if provider is not None and has_batch(provider, tuned=False):
+        found.append(
+            Hyperparameter(
+                "way",
+                "Asked by",
+                "choice",
+                AUTO,
+                "auto: by batch where that is cheaper; chat: at once; batch: within a day.",
+                choices=WAYS,
+            )
+        )
+    return tuple(found)
+
+
+def _prompt() -> tuple[Hyperparameter, ...]:
+    """What is asked."""
+    return (
         Hyperparameter(
             "examples",
             "Examples in the prompt",
@@ -45,6 +77,7 @@ def hyperparameters(provider: Provider | None) -> tuple[Hyperparameter, ...]:
             "text",
             "",
             "Takes the place of the items' own; empty: theirs. Several apart by semicolons make a run each.",
+            maximum=LONGEST_SYSTEM_PROMPT,
         ),
         Hyperparameter(
             "constrain",
@@ -53,6 +86,12 @@ def hyperparameters(provider: Provider | None) -> tuple[Hyperparameter, ...]:
             False,
             "Where the task has labels: the answer must be one of them, by a JSON schema.",
         ),
+    )
+
+
+def _decoding() -> tuple[Hyperparameter, ...]:
+    """How the answers are drawn."""
+    return (
         Hyperparameter(
             "temperature",
             "Temperature",
@@ -72,24 +111,14 @@ def hyperparameters(provider: Provider | None) -> tuple[Hyperparameter, ...]:
             minimum=1,
             maximum=LONGEST_ANSWER,
         ),
-    ]
-    if provider is not None and provider.batch is not None and provider.batch.for_base:
-        found.append(
-            Hyperparameter(
-                "way",
-                "Asked by",
-                "choice",
-                "chat",
-                "chat: at once; batch: within a day, often at half the price and without probabilities of classes.",
-                choices=WAYS,
-            )
-        )
-    return tuple(found)
+    )
 
 
 def suggest(provider: Provider | None, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Zero-shot, with room for the longest answer of the data."""
     values = {field.name: field.default for field in hyperparameters(provider)}
+    if "top_logprobs" in values and not facts.get("labels"):
+        values["top_logprobs"] = 0
     return {**values, "max_tokens": min(int(facts["answer_tokens"]), LONGEST_ANSWER)}
 
 
@@ -108,11 +137,14 @@ def problems(offer: Offer, facts: Mapping[str, Any], values: Mapping[str, Any]) 
     return found
 
 
-def estimate(offer: Offer, facts: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def estimate(
+    provider: Provider | None, offer: Offer, facts: Mapping[str, Any], values: Mapping[str, Any]
+) -> dict[str, Any]:
     """As hosted.estimate, for what is only asked. An endpoint's prices stand in its offer."""
     more = int(values["examples"]) * facts["mean_tokens"]
     facts = {**facts, "answer_tokens": min(int(values["max_tokens"]), int(facts["answer_tokens"]))}
-    predicts = hosted.asking(offer, facts, False, more, values.get("way") == "batch")
+    way = choose_way(provider, offer.price, False, str(values.get("way") or AUTO)).name if provider else CHAT
+    predicts = hosted.asking(offer, facts, False, more, way == BATCH)
     return {
         "tokens": round(facts["test_items"] * (facts["mean_tokens"] + more)),
         "seconds": None,

@@ -106,12 +106,14 @@ class Chat:
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """How the service answers many at once, later and cheaper. `line` gives one line of the input file;
-    `read` the answers of a finished (also failed or expired) batch, in any order."""
+    `read` the answers of a finished (also failed or expired) batch, in any order. `says_creating`: `submit` calls
+    api.creating() right before its create, so that a kill during the upload leaves nothing in doubt."""
 
     line: Callable[[str, Question, Decoding], Mapping[str, Any]]
     most_lines: int
     most_bytes: int
     repeat: Repeat = Repeat.NEVER
+    says_creating: bool = False
     for_base: bool = True
     for_tuned: bool = True
     submit: Callable[[Api, Path, str, Decoding, str], RemoteBatch]  # file, model, decoding, launch key

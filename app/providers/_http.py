@@ -5,7 +5,7 @@ What comes back is read up to a size and a deadline, and never repeats the key i
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -53,6 +53,8 @@ class Api:
         self.access, self.client = access, client
         own = {"authorization": f"Bearer {access.key}"} if headers is None and access.key else headers or {}
         self.headers = {"user-agent": "tunebook", **own}
+        # Called by what uploads before it creates, right before the create (Batch.says_creating).
+        self.creating: Callable[[], None] = lambda: None
 
     def get(self, path: str, **options: Any) -> Any:
         """call("GET", ...)."""

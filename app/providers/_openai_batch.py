@@ -42,6 +42,7 @@ def openai_batch(body: Body, most_lines: int, most_bytes: int, url: str, **more:
         most_lines=most_lines,
         most_bytes=most_bytes,
         submit=partial(submit, url),
+        says_creating=True,
         find=find,
         poll=poll,
         cancel=cancel,
@@ -63,6 +64,7 @@ def submit(url: str, api: Api, path: Path, model: str, decoding: Decoding, launc
         "completion_window": "24h",
         "metadata": {KEY: launch_key},
     }
+    api.creating()
     return batch_of(api, api.post("batches", json=body))
 
 

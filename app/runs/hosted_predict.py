@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlmodel import select
 
+from app.catalog.ways import CHAT
 from app.clock import now
 from app.db import session_scope
 from app.errors import Busy, OutOfCredit, ProviderError, Unclear
@@ -24,7 +25,7 @@ from app.runs.reply_files import write_predictions
 from app.runs.reply_plan import Plan, make_plan, shown_decoding
 from app.runs.reply_recipe import prepare_prompts
 from app.runs.reply_target import find_target
-from app.runs.reply_way import CHAT, settle_way
+from app.runs.reply_way import settle_way
 from app.tables import ReplyRow, ReplyState, Run, RunState
 
 

@@ -8,27 +8,24 @@ another piece, or by chat. Called by hosted_predict.py under the run's lease.
 import json
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import select
 
+from app.catalog.ways import BATCH, CHAT
 from app.clock import now
 from app.config import settings
-from app.db import session_scope
 from app.errors import AlreadyThere, Busy, Gone, KeyRefused, OutOfCredit, ProviderError, Refused, Unclear
 from app.providers._base import Batch, Repeat
 from app.providers._http import Api
-from app.providers._shapes import ENDED, Phase, Question, RemoteBatch
+from app.providers._shapes import ENDED, Phase, RemoteBatch
+from app.runs.batch_pieces import file_of, free, make_piece, open_rows, put_piece
 from app.runs.batch_results import keep_results
 from app.runs.hosted import Save, pause_run, pause_seconds
-from app.runs.hosted_files import service_folder, write_whole
+from app.runs.hosted_files import write_whole
 from app.runs.reply_plan import Plan
-from app.runs.reply_rows import again, note_down, waiting
-from app.runs.reply_way import BATCH, CHAT
-from app.storage import run_folder
-from app.tables import RemoteBatchRow, ReplyRow, ReplyState, Run, Sent
+from app.runs.reply_rows import again, note_down
+from app.tables import RemoteBatchRow, Run, Sent
 
 SLOWEST_POLL = 60.0
-# A piece that leaves items without an answer is followed by another one, this often.
-MOST_PIECES = 100
 LARGEST_RAW = 200_000
 
 
@@ -36,85 +33,15 @@ def batch_step(plan: Plan, save: Save, way: str) -> bool:
     """One step of the run's batches: makes, sends, looks for, asks about or reads one. False where there is nothing
     for a batch to do, so that the rest goes by chat."""
     batch = plan.target.provider.batch
-    rows = _open_rows(plan.run)
+    rows = open_rows(plan.run)
     if batch is None or (way != BATCH and not rows):
         return False
     if not rows:
-        return _make_pieces(plan, save, batch)
+        return make_piece(plan, save, batch)
     with plan.target.open() as api:
         for row in rows:
             _advance(plan, save, batch, api, row)
     return True
-
-
-def _open_rows(run: Run) -> list[RemoteBatchRow]:
-    with session_scope(write=False) as session:
-        found = session.exec(
-            select(RemoteBatchRow)
-            .where(RemoteBatchRow.run_id == run.id, col(RemoteBatchRow.read_at).is_(None))
-            .order_by(col(RemoteBatchRow.id))
-        )
-        return list(found)
-
-
-def file_of(run: Run, row: RemoteBatchRow, suffix: str = "jsonl") -> Any:
-    """Where a piece lies as it is sent, or what the service said of it."""
-    return service_folder(run_folder(run.id or 0)) / f"batch-{row.part}-{row.piece}.{suffix}"
-
-
-def _make_pieces(plan: Plan, save: Save, batch: Batch) -> bool:
-    """Writes the next piece and its row; the next step sends it. False where nothing waits or no piece may follow."""
-    run = plan.run
-    with session_scope(write=False) as session:
-        rows = waiting(session, run.id or 0, batch.most_lines)
-        part = rows[0].part if rows else ""
-        wanted = [(row.part, row.number) for row in rows if row.part == part]
-        pieces = len(session.exec(select(RemoteBatchRow.id).where(RemoteBatchRow.run_id == run.id)).all())
-        found = plan.questions(session, wanted)
-    if not rows or pieces >= MOST_PIECES:
-        return False
-    lines = _lines(plan, batch, found)
-    row = RemoteBatchRow(
-        run_id=run.id or 0,
-        part=part,
-        piece=pieces + 1,
-        launch_key=f"{run.launch_key}-{part[0]}{pieces + 1}",
-        total=len(lines),
-    )
-    if over := _over(plan, lines, pieces):
-        with save() as session:
-            pause_run(session, run, OutOfCredit(over, "Raise the run's budget, then let it go on."))
-        return True
-    write_whole(file_of(run, row), b"".join(lines.values()))
-    with save() as session:
-        session.add(row)
-        session.flush()
-        for (own, number), _line in lines.items():
-            reply = session.get_one(ReplyRow, (run.id, own, number))
-            reply.batch_id = row.id
-            session.add(reply)
-        again(session, run, progress_note=f"sends {len(lines):,} questions as a batch")
-    return True
-
-
-def _lines(plan: Plan, batch: Batch, found: dict[tuple[str, int], Question]) -> dict[tuple[str, int], bytes]:
-    """As many lines as fit into one piece."""
-    lines: dict[tuple[str, int], bytes] = {}
-    size = 0
-    for key, question in found.items():
-        made = batch.line(plan.target.model, question, plan.decoding)
-        line = json.dumps(made, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-        if lines and (size + len(line) > batch.most_bytes or len(lines) >= batch.most_lines):
-            break
-        lines[key], size = line, size + len(line)
-    return lines
-
-
-def _over(plan: Plan, lines: dict[tuple[str, int], bytes], pieces: int) -> str:
-    """The launch has reserved what the first pieces cost by its estimate; later ones must fit into what is left."""
-    if not pieces:
-        return ""
-    return plan.over(plan.run.cost_microdollars + sum(plan.most(len(line), True) for line in lines.values()))
 
 
 def _advance(plan: Plan, save: Save, batch: Batch, api: Api, row: RemoteBatchRow) -> None:
@@ -126,29 +53,34 @@ def _advance(plan: Plan, save: Save, batch: Batch, api: Api, row: RemoteBatchRow
         _ask(plan, save, batch, api, row)
 
 
-def _put(session: Session, row: RemoteBatchRow, **values: Any) -> None:
-    fresh = session.get_one(RemoteBatchRow, row.id)
-    for name, value in values.items():
-        setattr(fresh, name, value)
-    session.add(fresh)
-    session.flush()
+class _Cancelled(Exception):
+    """The run was to be cancelled just before its batch was created."""
 
 
 def _send(plan: Plan, save: Save, batch: Batch, api: Api, row: RemoteBatchRow) -> None:
     run, path = plan.run, file_of(plan.run, row)
-    with save() as session:
-        if session.exec(select(Run.cancel_asked).where(Run.id == run.id)).one():
-            return
-        _put(session, row, sent=Sent.SENDING, sent_at=now(), looks=0)
+
+    def creating() -> None:
+        with save() as session:
+            if session.exec(select(Run.cancel_asked).where(Run.id == run.id)).one():
+                raise _Cancelled
+            put_piece(session, row, sent=Sent.SENDING, sent_at=now(), looks=0)
+
     try:
+        if batch.says_creating:
+            api.creating = creating
+        else:
+            creating()
         made = batch.submit(api, path, plan.target.model, plan.decoding, row.launch_key)
+    except _Cancelled:
+        return
     except (Busy, KeyRefused, OutOfCredit):
         with save() as session:
-            _put(session, row, sent=Sent.NO)
+            put_piece(session, row, sent=Sent.NO)
         raise
     except (Unclear, AlreadyThere) as error:
         with save() as session:
-            _put(session, row, message=error.message[:1000])
+            put_piece(session, row, message=error.message[:1000])
             again(session, run, progress_note="looks for its batch at the service")
     except Refused as error:
         _refused(plan, save, row, error.message)
@@ -158,7 +90,7 @@ def _send(plan: Plan, save: Save, batch: Batch, api: Api, row: RemoteBatchRow) -
 
 def _adopt(plan: Plan, save: Save, row: RemoteBatchRow, made: RemoteBatch) -> None:
     with save() as session:
-        _put(session, row, sent=Sent.YES, looks=0, **_seen(made))
+        put_piece(session, row, sent=Sent.YES, looks=0, **_seen(made))
         note = f"batch {made.id}: {made.state}"
         again(session, plan.run, settings().remote_poll_seconds, progress_note=note[:300])
 
@@ -186,11 +118,11 @@ def _look(plan: Plan, save: Save, batch: Batch, api: Api, row: RemoteBatchRow) -
         return
     with save() as session:
         if looks < len(times):
-            _put(session, row, looks=looks)
+            put_piece(session, row, looks=looks)
             note = f"look {looks} of {len(times)}: {api.access.label} lists no batch of this run yet"
             again(session, plan.run, times[looks] - times[looks - 1], progress_note=note)
         elif batch.repeat in (Repeat.OWN_ID, Repeat.FREE_CREATE):
-            _put(session, row, sent=Sent.NO, looks=0)
+            put_piece(session, row, sent=Sent.NO, looks=0)
         else:
             said = Unclear(
                 f"Not confirmed: whether {api.access.label} took batch {row.launch_key} is not known.",
@@ -205,22 +137,11 @@ def _refused(plan: Plan, save: Save, row: RemoteBatchRow, said: str) -> None:
     if plan.target.provider.chat is None:
         raise Refused(f"{plan.target.provider.label} refused the batch: {said}")
     with save() as session:
-        _put(session, row, sent=Sent.REFUSED, phase=Phase.FAILED, message=said[:1000], read_at=now())
+        put_piece(session, row, sent=Sent.REFUSED, phase=Phase.FAILED, message=said[:1000], read_at=now())
         free(session, run, row)
         reason = f"{plan.target.provider.label} refused the batch: {said}"
         note_down(session, run, way=CHAT, reason=reason[:1000])
         again(session, run)
-
-
-def free(session: Session, run: Run, row: RemoteBatchRow) -> None:
-    """The items of a piece that has no answer for them wait on their own again."""
-    for reply in session.exec(
-        select(ReplyRow).where(
-            ReplyRow.run_id == run.id, ReplyRow.batch_id == row.id, ReplyRow.state == ReplyState.WAITING
-        )
-    ):
-        reply.batch_id = None
-        session.add(reply)
 
 
 def _ask(plan: Plan, save: Save, batch: Batch, api: Api, row: RemoteBatchRow) -> None:
@@ -237,7 +158,7 @@ def _ask(plan: Plan, save: Save, batch: Batch, api: Api, row: RemoteBatchRow) ->
     write_whole(file_of(plan.run, row, "json"), raw[:LARGEST_RAW].encode("utf-8", "replace"))
     if found.phase not in ENDED:
         with save() as session:
-            _put(session, row, looks=0, **_seen(found))
+            put_piece(session, row, looks=0, **_seen(found))
             again(session, plan.run, _poll_seconds(row), **_progress(plan, found))
         return
     try:
@@ -265,7 +186,7 @@ def _progress(plan: Plan, found: RemoteBatch) -> dict[str, Any]:
 def _put_off(plan: Plan, save: Save, row: RemoteBatchRow, error: ProviderError) -> None:
     seconds = max(error.wait or 0.0, pause_seconds(row.looks))
     with save() as session:
-        _put(session, row, looks=row.looks + 1)
+        put_piece(session, row, looks=row.looks + 1)
         again(session, plan.run, seconds, progress_note=error.message[:300])
 
 
@@ -279,7 +200,7 @@ def _after(plan: Plan, save: Save, row: RemoteBatchRow, found: RemoteBatch, answ
             f"{target.provider.label} ended the batch ({found.state}) without an answer: {found.message}"
         )
     with save() as session:
-        _put(session, row, read_at=now(), looks=0, **_seen(found))
+        put_piece(session, row, read_at=now(), looks=0, **_seen(found))
         free(session, plan.run, row)
         if left and (by_chat or not answered):
             said = (
@@ -291,19 +212,19 @@ def _after(plan: Plan, save: Save, row: RemoteBatchRow, found: RemoteBatch, answ
 
 def stop_batches(plan: Plan, save: Save) -> bool:
     """Asks the service to stop what is under way, and keeps what was answered by then; True once all have ended."""
-    batch, rows = plan.target.provider.batch, _open_rows(plan.run)
+    batch, rows = plan.target.provider.batch, open_rows(plan.run)
     if batch is None or not rows:
         return True
     with plan.target.open() as api:
         for row in rows:
             if row.sent == Sent.NO:
                 with save() as session:
-                    _put(session, row, read_at=now(), phase=Phase.CANCELLED)
+                    put_piece(session, row, read_at=now(), phase=Phase.CANCELLED)
             elif row.sent == Sent.SENDING:
                 _look(plan, save, batch, api, row)
             else:
                 _stop(plan, save, batch, api, row)
-    return not _open_rows(plan.run)
+    return not open_rows(plan.run)
 
 
 def _stop(plan: Plan, save: Save, batch: Batch, api: Api, row: RemoteBatchRow) -> None:
@@ -320,5 +241,5 @@ def _stop(plan: Plan, save: Save, batch: Batch, api: Api, row: RemoteBatchRow) -
     except Gone:
         pass
     with save() as session:
-        _put(session, row, read_at=now())
+        put_piece(session, row, read_at=now())
         free(session, plan.run, row)

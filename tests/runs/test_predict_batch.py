@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import Session, select
 
+from app.catalog import ways
 from app.db import session_scope
 from app.lab.actor import Actor
 from app.providers._base import Batch
 from app.providers.openai import PROVIDER
-from app.runs import reply_way
 from app.runs.service import cancel_run
 from app.storage import run_folder
 from app.tables import RemoteBatchRow, ReplyState, Run, RunState, Sent
@@ -194,13 +194,16 @@ def test_killed_anywhere_it_is_sent_once(ask: Ask, world: World, home: Path) -> 
         with session_scope() as session:
             session.execute(update(Run).values(owner=None, lease_until=None))
     run = finish(run_id)
-    assert run.state == RunState.DONE, run.error
-    assert world.count_made("openai", "batch") == 1
-    assert len(answered(run_id)) == ITEMS
+    # Killed between the commit and the call, nobody knows whether it was sent: a person decides.
+    done = run.state == RunState.DONE
+    assert done or "Not confirmed" in run.error
+    assert world.count_made("openai", "batch") == done
+    assert world.count("openai POST /v1/batches") <= 1
+    assert len(answered(run_id)) == ITEMS * done
 
 
 def test_ways() -> None:
-    chosen = reply_way.choose_way(PROVIDER, PROVIDER.offers[0].price, True)
+    chosen = ways.choose_way(PROVIDER, PROVIDER.offers[0].price, True)
     assert (chosen.name, "50 %" in chosen.reason) == ("batch", True)
-    assert reply_way.choose_way(PROVIDER, None, True).name == "chat"
-    assert reply_way.choose_way(PROVIDER, PROVIDER.offers[0].price, True, "chat").name == "chat"
+    assert ways.choose_way(PROVIDER, None, True).name == "chat"
+    assert ways.choose_way(PROVIDER, PROVIDER.offers[0].price, True, "chat").name == "chat"
