@@ -199,11 +199,27 @@ def test_an_end_that_nobody_saw_is_found(launch: Launch) -> None:
     assert not run.handle
 
 
+@pytest.mark.laptop
+def test_cancel_ends_what_does_not_listen(
+    launch: Launch, stand_in: StandIn, session: Session, actor: Actor
+) -> None:
+    starts = stand_in("trap '' TERM; sleep 600 & wait")
+    (run_id,) = launch("baseline/majority")
+    (run,) = drive(run_id, until=(RunState.TRAINING,))
+    wait_for(starts)
+    cancel_run(session, actor, run_id)
+    session.commit()
+    advance(run_id)
+    assert read(run_id).state == RunState.CANCELLED
+    assert slots() == [None]
+    assert not [p for p in psutil.process_iter() if local._key(p) == run.launch_key and local._lives(p)]
+
+
 @pytest.mark.parametrize("state", [state for state in RunState if state not in FINAL])
 def test_cancel_in_every_state(
     launch: Launch, stand_in: StandIn, session: Session, actor: Actor, state: RunState
 ) -> None:
-    starts = stand_in("trap '' TERM; sleep 600 & wait" if state == RunState.PREDICTING else "exec sleep 600")
+    starts = stand_in("exec sleep 600")
     (run_id,) = launch("baseline/majority")
     if state != RunState.QUEUED:
         (run,) = drive(run_id, until=(RunState.TRAINING,))
