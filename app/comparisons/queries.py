@@ -60,9 +60,10 @@ class Comparison:
 
 
 def compare(session: Session, actor: Actor, choice: Choice) -> Comparison:
-    """Compares the chosen runs (the pair defaults to the two best of them).
+    """Compares the chosen runs (the pair defaults to the best one and the best of another model).
 
-    Raises NotFound for runs that are not there or not scored, Invalid for runs on different data.
+    Raises NotFound for runs that are not there or not scored, Invalid for runs on different data and where no item
+    is unseen.
     """
     chosen = choose(session, actor, choice)
     first, second = _pair_of(chosen, choice)
@@ -71,6 +72,8 @@ def compare(session: Session, actor: Actor, choice: Choice) -> Comparison:
     pair_rows = [first] if second is None else [first, second]
     columns = chosen.picked + [row for row in pair_rows if row.run_id in chosen.kept]
     packed = read_outcomes(session, chosen.rows, chosen.splits, choice.subset)
+    if choice.subset == "unseen" and not any(len(one.numbers) for one in packed.values()):
+        raise Invalid("Every test item of these runs stands in train too.", "Look at all items.")
     pair = against = None
     if second is not None:
         of_both = packed[first.run_id], packed[second.run_id]

@@ -48,6 +48,14 @@ def imported(client: TestClient, made: dict, answers: str) -> dict:
     return client.get(f"/api/v1/runs/{answer.json()['id']}").json()
 
 
+def test_where_all_items_are_seen_a_comparison_says_so(client: TestClient) -> None:
+    made = send(client, jsonl(*TRAIN, chat("q0", "a", split="TEST"), chat("q1", "b", split="TEST")))
+    run = imported(client, made, "ab")["id"]
+    answer = client.get(f"/api/v1/comparisons?runs={run}&subset=unseen")
+    assert answer.status_code == 422
+    assert "Every test item of these runs stands in train too" in answer.json()["detail"]
+
+
 def test_items_of_train_are_found_by_their_very_prompt(made: dict, session: Session) -> None:
     split = session.exec(select(Split).where(Split.dataset_id == made["id"])).one()
     assert leaked_numbers(session, split) == {8, 9}
