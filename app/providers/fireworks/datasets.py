@@ -32,7 +32,7 @@ def send(api: Api, path: Path) -> RemoteFile:
         count = sum(1 for line in file if line.strip())
     id = f"tb-{digest[:40]}"
     name = f"{account(api)}/datasets/{id}"
-    body = {"datasetId": id, "dataset": {"userUploaded": {}, "exampleCount": str(count), "format": "CHAT"}}
+    body = {"datasetId": id, "dataset": {"userUploaded": {}, "exampleCount": str(count)}}
     try:
         api.post(address(f"{account(api)}/datasets"), json=body)
     except errors.AlreadyThere:
