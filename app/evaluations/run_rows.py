@@ -7,6 +7,7 @@ from app.format import DASH, count, duration, moment, money, number, short_count
 from app.runs.hosted_view import HostedView
 from app.runs.ledger import NOT_DISCLOSED, LedgerRow
 from app.runs.queries import FileLine, RunView
+from app.runs.reply_service import RepliesView
 
 
 def status_facts(run: RunView) -> list[tuple[str, str]]:
@@ -19,7 +20,9 @@ def status_facts(run: RunView) -> list[tuple[str, str]]:
     facts.append((duration(run.seconds), "so far" if run.active else "in all"))
     if run.tokens_per_second:
         facts.append((f"{short_count(run.tokens_per_second)} / s", "tokens"))
-    facts.append((money(run.microdollars), "cost"))
+    facts.append((money(run.money.spent if run.money else run.microdollars), "cost"))
+    if run.money and run.money.open:
+        facts.append((money(run.money.reserved) if run.money.known else "price not known", "still reserved"))
     facts.append((run.model, "model"))
     facts.append((short_hash(str(run.snapshot.get("split_sha256", ""))), "data and split"))
     return facts
@@ -42,6 +45,16 @@ def ledger_rows(rows: list[LedgerRow]) -> list[dict[str, Any]]:
 
 def _hidden(row: LedgerRow) -> bool:
     return row.resolved.startswith(NOT_DISCLOSED)
+
+
+def reply_rows(view: RepliesView) -> list[tuple[str, ...]]:
+    """How far the questions to a service are, as pairs."""
+    rows: list[tuple[str, ...]] = [("Answered", count(view.answered))]
+    if view.waiting:
+        rows.append(("Waiting", count(view.waiting)))
+    if view.failed:
+        rows.append(("Without an answer", count(view.failed)))
+    return rows
 
 
 def service_rows(view: HostedView) -> list[tuple[str, ...]]:

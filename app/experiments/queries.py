@@ -14,6 +14,7 @@ from app.experiments.designs import describe
 from app.experiments.folds import FoldLine, by_fold
 from app.experiments.lock import LockView, lock_view
 from app.lab.actor import Actor, find, owned
+from app.lab.reservations import MoneyLine, experiment_money
 from app.runs.augment import describe_augment
 from app.tables import ACTIVE, Dataset, Experiment, Run, RunState, Split
 
@@ -60,6 +61,8 @@ class ExperimentView:
     # All runs, with those of folds whose pooled run stands in `rows`; and these folds by model.
     everything: list[LeaderboardRow]
     folds: list[FoldLine]
+    # What its runs have reserved and cost; None where nothing is paid for.
+    money: MoneyLine | None
 
     @property
     def unseen(self) -> int:
@@ -167,4 +170,5 @@ def experiment_view(
         count_looks(session, experiment),
         rows,
         folds,
+        experiment_money(session, experiment_id),
     )

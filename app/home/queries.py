@@ -12,6 +12,7 @@ from app.clock import now
 from app.datasets.service import can_map
 from app.evaluations.leaderboard import model_colours
 from app.format import duration
+from app.home.alerts import Alerts, alerts
 from app.home.ending import Ending, ending_models
 from app.home.newest import ExperimentRow, newest_experiments
 from app.lab.actor import Actor, owned
@@ -82,6 +83,7 @@ class HomeView:
     datasets: list[DatasetRow]
     ending: Ending
     orphans: list[OrphanLine]
+    alerts: Alerts
 
     @property
     def new(self) -> bool:
@@ -108,6 +110,7 @@ def home_view(session: Session, actor: Actor) -> HomeView:
         _datasets(session, actor),
         ending_models(session, actor),
         orphan_lines(session, actor),
+        alerts(session, actor),
     )
 
 

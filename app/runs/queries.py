@@ -11,11 +11,13 @@ from app.catalog.models import find_model, model_label
 from app.clock import now
 from app.errors import TunebookError
 from app.lab.actor import Actor, find
+from app.lab.reservations import MoneyLine, run_money
 from app.runs import outputs
 from app.runs.bundle import bundle_files
 from app.runs.hosted_view import HostedView, hosted_view
 from app.runs.ledger import LedgerRow, show
 from app.runs.lock import locked_runs
+from app.runs.reply_service import RepliesView, replies_view
 from app.storage import run_folder
 from app.tables import ACTIVE, FINAL, Dataset, Experiment, Run, RunMetric, RunState, Split
 
@@ -71,6 +73,9 @@ class RunView:
     ended_at: datetime | None
     launch_key: str
     hosted: HostedView | None
+    # What it has reserved and cost; None for a run that costs nothing.
+    money: MoneyLine | None
+    replies: RepliesView | None
 
     @property
     def name(self) -> str:
@@ -128,6 +133,8 @@ def run_view(session: Session, actor: Actor, run_id: int) -> RunView:
         ended_at=run.ended_at,
         launch_key=run.launch_key,
         hosted=hosted_view(session, run),
+        money=run_money(session, run_id),
+        replies=replies_view(session, run),
     )
 
 

@@ -26,7 +26,7 @@ def budgets_page(request: Request, session: Database, actor: Acting) -> HTMLResp
 @router.post("/settings/budgets")
 def add(request: Request, session: Database, actor: Acting, form: Posted) -> Response:
     """Adds a cap."""
-    values = {name: text(form, name) for name in EMPTY}
+    values = {name: text(form, name, standard) for name, standard in EMPTY.items()}
     try:
         dollars = float(values["cap"].replace("$", "").replace(",", ""))
     except ValueError:

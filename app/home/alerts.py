@@ -1,0 +1,72 @@
+"""What costs money now or soon cannot be paid: models that are served by the hour, and budgets that run out.
+Called by queries.py.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from app.catalog.models import model_label
+from app.clock import now
+from app.lab.actor import Actor
+from app.lab.budgets import BudgetLine, list_budgets
+from app.providers import providers
+from app.tables import DeploymentRow, DeploymentState, Run
+
+# A budget is low when so much of it is used or reserved.
+LOW = 0.8
+
+
+@dataclass(frozen=True)
+class Served:
+    """A tuned model that is served and paid by the hour; `cost` in micro-dollars since it runs, as far as known."""
+
+    run_id: int
+    label: str
+    service: str
+    state: str
+    since: datetime
+    hourly: int | None
+    cost: int | None
+    idle_minutes: int
+
+
+@dataclass(frozen=True)
+class Alerts:
+    """Both lists; empty on most days."""
+
+    served: list[Served]
+    low: list[BudgetLine]
+
+
+def alerts(session: Session, actor: Actor) -> Alerts:
+    """What the home page warns of."""
+    rows = session.exec(
+        select(DeploymentRow, Run.model)
+        .join(Run, col(Run.id) == DeploymentRow.run_id)
+        .where(
+            DeploymentRow.project_id == actor.project_id,
+            col(DeploymentRow.state) != DeploymentState.STOPPED,
+        )
+        .order_by(col(DeploymentRow.id))
+    )
+    low = [line for line in list_budgets(session, actor) if line.used is not None and line.share >= LOW]
+    return Alerts([_served(row, model) for row, model in rows], low)
+
+
+def _served(row: DeploymentRow, model: str) -> Served:
+    provider = providers().get(row.provider)
+    since = row.running_since or row.asked_at
+    hours = (now() - since).total_seconds() / 3600
+    known = row.hourly_microdollars is not None and row.running_since is not None
+    return Served(
+        row.run_id,
+        model_label(model),
+        provider.label if provider else row.provider,
+        row.state,
+        since,
+        row.hourly_microdollars,
+        round((row.hourly_microdollars or 0) * hours) if known else None,
+        row.idle_minutes,
+    )
