@@ -29,11 +29,11 @@ def short(name: str) -> str:
 
 
 def pages(api: Api, collection: str, field: str) -> Iterator[Mapping[str, Any]]:
-    """Every object of a collection; `field` is the list's name in the answer."""
+    """Every object of a collection that has a name; `field` is the list's name in the answer."""
     token: dict[str, str] = {}
     for _ in range(MOST_PAGES):
         raw = api.get(address(collection), params={"pageSize": str(PAGE), **token})
-        yield from rows(raw, field)
+        yield from (each for each in rows(raw, field) if text(each, "name"))
         following = text(mapping(raw), "nextPageToken")
         if not following or token == {"pageToken": following}:
             return
