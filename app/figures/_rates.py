@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.figures._base import WIDTH, Figure, FigureData, FigureRun, Line, Rate, Shape, Text
-from app.figures._plot import Panel, cut, few, legend, percent_ticks, whisker
+from app.figures._plot import Panel, cut_inside, few, legend, percent_ticks, whisker
 from app.statistics import wilson
 
 MOST = 40
 PITCH, PAD = 9.0, 9.0
-LEFT = 118.0
+LEFT = 150.0
 
 
 def rates_figure(
@@ -59,7 +59,7 @@ def _row(
     middle = top + (len(runs) * PITCH + PAD) / 2
     most = max(found[run.run_id].get(name, Rate(0, 0)).n for run in runs)
     shapes: list[Shape] = [
-        Text(LEFT - 8, middle + 1, cut(name, LEFT - 12), "end", "ink"),
+        Text(LEFT - 8, middle + 1, cut_inside(name, LEFT - 12), "end", "ink"),
         Text(LEFT - 8, middle + 9, f"{most:,}", "end", "ink-3", 6.5),
         Line(((0, top), (panel.x + panel.width, top)), "rule", 0.6),
     ]

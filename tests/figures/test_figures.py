@@ -19,6 +19,7 @@ from app.figures import (
     standalone_svg,
 )
 from app.figures._base import COLOURS, Bar, Line, Mark, Rate, Text
+from app.figures._plot import cut, cut_inside, width_of
 from app.statistics import wilson
 from tests.pages import ESCAPED, HOSTILE
 from tests.web.test_tokens import PAIRS
@@ -197,3 +198,19 @@ def test_sizes_that_would_touch_are_left_out():
     sizes = [shape for shape in made.shapes if isinstance(shape, Text) and shape.text.startswith("1,00")]
     assert next(shape.text for shape in sizes) == "1,000"
     assert all(b.x - a.x > 20 for a, b in itertools.pairwise(sizes))
+
+
+def test_names_are_cut_to_the_room_they_have():
+    name = "CCCCCCCCN(CCCCCCCC)C(=O)C(C)C"
+    for text in (name, "a long name of a model, seed 1", "日本語の名前はここで切れます", "ab"):
+        for room in (30, 60, 138):
+            assert width_of(cut(text, room)) <= room
+            assert width_of(cut_inside(text, room)) <= room
+    assert cut_inside(name, 138).endswith("C(=O)C(C)C")
+    assert cut_inside(name, 1000) == cut(name, 1000) == name
+    made = next(kind for kind in figure_kinds() if kind.name == "by_group").draw(
+        data(by_group={name: Rate(1, 2)})
+    )
+    assert made is not None
+    assert all(shape.x - width_of(shape.text, shape.size) >= 0 for shape in made.shapes
+               if isinstance(shape, Text) and shape.anchor == "end")  # fmt: skip
