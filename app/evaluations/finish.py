@@ -12,6 +12,7 @@ from app.db import clean
 from app.errors import Invalid
 from app.evaluations.answers import default_rules
 from app.evaluations.pool import pool_folds
+from app.evaluations.refill import refill
 from app.evaluations.service import NewPrediction, score_evaluation, store_evaluation
 from app.runs import outputs
 from app.runs.lifecycle import move
@@ -40,14 +41,18 @@ def finish_run(run: Run, save: Save) -> None:
     folder = run_folder(run.id or 0)
     with save() as session:
         split, dataset = session.get_one(Split, run.split_id), session.get_one(Dataset, run.dataset_id)
-        stored = session.exec(select(Evaluation).where(Evaluation.run_id == run.id)).first()
-        for part in predicted_parts(session, run) if stored is None else ():
+        found = session.exec(select(Evaluation).where(Evaluation.run_id == run.id))
+        stored = {evaluation.part: evaluation for evaluation in found}
+        for part in predicted_parts(session, run):
             code = PART_NAMES.index(part)
             numbers = [number for number, own in enumerate(split.parts) if own == code]
             name = "predictions.jsonl" if part == "test" else f"predictions-{part}.jsonl"
             lines = complete_lines(folder / "out" / name, numbers, part)
-            decoding = outputs.read_json(folder, "resolved.json").get("decoding") or {"temperature": 0}
             predictions = (_new(line, dataset.labels) for line in lines)
+            if part in stored:
+                refill(session, run, stored[part], predictions)
+                continue
+            decoding = outputs.read_json(folder, "resolved.json").get("decoding") or {"temperature": 0}
             evaluation = store_evaluation(session, run, dataset.labels, predictions, decoding, part=part)
             score_evaluation(session, evaluation, run, default_rules(dataset.task))
         move(session, run, RunState.DONE, progress=1.0)

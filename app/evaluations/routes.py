@@ -19,7 +19,15 @@ router = APIRouter()
 router.include_router(judge_router)
 ROWS = {
     name: getattr(run_rows, name)
-    for name in ("status_facts", "service_rows", "ledger_rows", "file_rows", "snapshot_rows", "alias_lines")
+    for name in (
+        "status_facts",
+        "service_rows",
+        "reply_rows",
+        "ledger_rows",
+        "file_rows",
+        "snapshot_rows",
+        "alias_lines",
+    )
 }
 ROWS["download_links"] = download_links
 

@@ -6,7 +6,8 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse, Response
 
-from app.runs import downloads, hosted_decide, orphans, queries, service
+from app.lab.actor import find
+from app.runs import downloads, hosted_decide, orphans, queries, reply_service, service
 from app.runs.outputs import read_log
 from app.storage import run_folder
 from app.tables import Run
@@ -98,4 +99,24 @@ def post_orphan(orphan_id: int, choice: str, session: Database, actor: Acting) -
 
 
 def _state(run: Run) -> dict[str, Any]:
+    return {"id": run.id, "state": run.state}
+
+
+@router.get("/runs/{run_id}/replies")
+def get_replies(run_id: int, session: Database, actor: Acting) -> dict[str, Any]:
+    """How far the questions to a service are: way, counts, errors, batches; {} for a run that asks none."""
+    view = reply_service.replies_view(session, find(session, actor, Run, run_id))
+    return asdict(view) if view else {}
+
+
+@router.post("/runs/{run_id}/ask-again")
+def post_ask_again(run_id: int, session: Database, actor: Acting) -> dict[str, Any]:
+    """Asks again for the items of a finished run that have no answer; {"asked": how many}."""
+    return {"id": run_id, "asked": reply_service.ask_again(session, actor, run_id)}
+
+
+@router.post("/runs/{run_id}/predict-by/{way}")
+def post_predict_by(run_id: int, way: str, session: Database, actor: Acting) -> dict[str, Any]:
+    """Sends what still waits by "chat" or "batch"."""
+    run = reply_service.predict_by(session, actor, run_id, way)
     return {"id": run.id, "state": run.state}

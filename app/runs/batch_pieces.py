@@ -17,7 +17,7 @@ from app.runs.hosted_files import service_folder, write_whole
 from app.runs.reply_plan import Plan
 from app.runs.reply_rows import again, waiting
 from app.storage import run_folder
-from app.tables import RemoteBatchRow, ReplyRow, ReplyState, Run
+from app.tables import RemoteBatchRow, ReplyRow, ReplyState, Run, Sent
 
 # A piece that leaves items without an answer is followed by another one, this often.
 MOST_PIECES = 100
@@ -32,6 +32,18 @@ def open_rows(run: Run) -> list[RemoteBatchRow]:
             .order_by(col(RemoteBatchRow.id))
         )
         return list(found)
+
+
+def open_batch(session: Session, run: Run) -> bool:
+    """Whether a batch of the run is, or may be, at its service."""
+    found = session.exec(
+        select(RemoteBatchRow.id).where(
+            RemoteBatchRow.run_id == run.id,
+            col(RemoteBatchRow.read_at).is_(None),
+            RemoteBatchRow.sent != Sent.NO,
+        )
+    )
+    return found.first() is not None
 
 
 def file_of(run: Run, row: RemoteBatchRow, suffix: str = "jsonl") -> Path:

@@ -13,6 +13,7 @@ from app.lab.actor import Actor, find
 from app.lab.reservations import settle
 from app.providers._shapes import Phase
 from app.queue import ADVANCE_RUN, enqueue
+from app.runs.batch_pieces import open_batch
 from app.runs.hosted import Place, find_row, place_of, provider_of, put, set_run
 from app.runs.hosted_look import decision
 from app.runs.lifecycle import move
@@ -88,8 +89,13 @@ def go_on(session: Session, actor: Actor, run_id: int) -> Run:
 
 
 def cancel_paused(session: Session, run: Run) -> bool:
-    """A paused run whose job may be at its service: it goes on, to be cancelled there. False when there is none."""
+    """A paused run whose job or batch may be at its service: it goes on, to be cancelled there. False when there is none."""
     row = find_row(session, run.id) if place_of(run.model) == Place.HOSTED else None
+    if open_batch(session, run):
+        run.cancel_asked = True
+        session.add(run)
+        session.flush()
+        return move(session, run, RunState.PREDICTING, error="", hint="")
     if row is None or row.sent in (Sent.NO, Sent.REFUSED):
         return False
     run.cancel_asked = True
@@ -107,7 +113,7 @@ def prepare_retry(session: Session, run: Run) -> bool:
     session.execute(
         update(ReplyRow)
         .where(col(ReplyRow.run_id) == run.id, col(ReplyRow.state) == ReplyState.FAILED)
-        .values(state=ReplyState.WAITING, attempts=0, error=None)
+        .values(state=ReplyState.WAITING, attempts=0, error=None, batch_id=None)
     )
     row = find_row(session, run.id)
     if row is None:

@@ -23,7 +23,8 @@ MOVES: dict[RunState, tuple[RunState, ...]] = {
     S.UNKNOWN: (S.TRAINING, S.SUBMITTING, S.CANCELLED, S.FAILED, S.PAUSED),
     # It goes on where it stood: see app/runs/paused.py.
     S.PAUSED: (S.QUEUED, S.UNKNOWN, S.TRAINING, S.PREDICTING, S.CANCELLED, S.FAILED),
-    S.DONE: (),
+    # Items that got no answer from a service are asked again.
+    S.DONE: (S.PREDICTING,),
     # A retry is the same run from the start of its life.
     S.FAILED: (S.QUEUED,),
     S.CANCELLED: (S.QUEUED,),

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
-from app.runs import downloads, hosted_decide, orphans, queries, service
+from app.runs import downloads, hosted_decide, orphans, queries, reply_service, service
 from app.runs.chart import loss_chart, readings
 from app.web.forms import Posted, text
 from app.web.pages import fragment, see
@@ -67,6 +67,20 @@ def create_again(run_id: int, session: Database, actor: Acting) -> Response:
 def give_up(run_id: int, session: Database, actor: Acting) -> Response:
     """Ends a run whose job nobody can find or reach."""
     hosted_decide.give_up(session, actor, run_id)
+    return see(f"/runs/{run_id}")
+
+
+@router.post("/runs/{run_id}/ask-again")
+def ask_again(run_id: int, session: Database, actor: Acting) -> Response:
+    """Asks again for the items that have no answer."""
+    reply_service.ask_again(session, actor, run_id)
+    return see(f"/runs/{run_id}")
+
+
+@router.post("/runs/{run_id}/predict-by/{way}")
+def predict_by(run_id: int, way: str, session: Database, actor: Acting) -> Response:
+    """Sends what still waits by chat or by batch."""
+    reply_service.predict_by(session, actor, run_id, way)
     return see(f"/runs/{run_id}")
 
 
