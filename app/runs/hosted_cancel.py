@@ -6,7 +6,6 @@ from app.clock import in_seconds, now
 from app.db import session_scope
 from app.errors import Busy, ProviderError, Refused, Unclear
 from app.providers._shapes import ENDED, Phase
-from app.runs import hosted_predict
 from app.runs.hosted import (
     PAUSING,
     Save,
@@ -32,12 +31,11 @@ AGAIN = timedelta(minutes=2)
 
 
 def cancel(run: Run, save: Save) -> None:
-    """One step towards the end, by how far the create was: not sent, sent without an answer, or answered."""
+    """One step towards the end, by how far the create was: not sent, sent without an answer, or answered. A run that
+    predicts is cancelled by hosted_predict.py."""
     with session_scope(write=False) as session:
         row = find_row(session, run.id)
-    if run.state == RunState.PREDICTING:
-        hosted_predict.cancel(run, save)
-    elif row is None or row.sent in (Sent.NO, Sent.REFUSED) or run.state == RunState.SCORING:
+    if row is None or row.sent in (Sent.NO, Sent.REFUSED) or run.state == RunState.SCORING:
         with save() as session:
             move(session, run, RunState.CANCELLED)
     elif row.sent == Sent.SENDING:
