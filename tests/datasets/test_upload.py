@@ -141,6 +141,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.laptop
 def test_an_upload_of_256_mb_takes_little_memory(home: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(256 * 2**20)],
