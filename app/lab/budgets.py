@@ -175,10 +175,10 @@ def run_cap(session: Session, actor: Actor) -> int | None:
 
 def list_budgets(session: Session, actor: Actor) -> list[BudgetLine]:
     """All budgets but those of single experiments, with what is used of them."""
-    rows = session.exec(
-        owned(actor, Budget).where(col(Budget.experiment_id).is_(None)).order_by(col(Budget.id))
-    )
-    names = {row.id: row.name for row in session.exec(select(Member))}
+    found = owned(actor, Budget).where(col(Budget.experiment_id).is_(None)).order_by(col(Budget.id))
+    rows = list(session.exec(found))
+    of_one = any(row.member_id is not None for row in rows)
+    names = {row.id: row.name for row in session.exec(select(Member))} if of_one else {}
     return [_line(session, actor, row, names) for row in rows]
 
 
