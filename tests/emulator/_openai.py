@@ -107,8 +107,14 @@ def add_chat(
     def chat(call: Call) -> Any:
         made = completion(call, call.json, find, top)
         usage = made["usage"]
-        call.charge(dollars(usage["prompt_tokens"], usage["completion_tokens"]))
+        cost = dollars(usage["prompt_tokens"], usage["completion_tokens"])
+        call.charge(dearer(call.json["model"]) * cost)
         return made
+
+
+def dearer(model: str) -> int:
+    """A tuned model costs twice what its base does."""
+    return 2 if model.startswith("ft:") else 1
 
 
 def completion(call: Call, asked: dict[str, Any], find: FindModel, top: int = 20) -> dict[str, Any]:
@@ -238,7 +244,9 @@ def run_batch(call: Call, lines: list[bytes], find: FindModel, url: str) -> tupl
             if (asked["method"], asked["url"]) != ("POST", url):
                 raise Problem(400, f"The URL must be {url}")
             body = completion(call, asked["body"], find)
-            call.charge((0.2 * body["usage"]["prompt_tokens"] + 0.8 * len(body["choices"])) / 1e6)
+            usage = body["usage"]
+            cost = 0.2 * usage["prompt_tokens"] + 0.8 * usage["completion_tokens"]
+            call.charge(dearer(asked["body"]["model"]) * cost / 1e6)
             good.append(
                 {
                     **row,

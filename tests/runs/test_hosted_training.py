@@ -113,5 +113,5 @@ def test_no_key_pauses_and_a_key_lets_it_go_on(hosted: Hosted, world: World, mon
     assert (run.state, run.error) == (RunState.PAUSED, "OpenAI needs a key.")
     monkeypatch.setenv("TUNEBOOK_OPENAI_API_KEY", KEY)
     (run,) = go(run_id, until=(RunState.DONE,))
-    assert world.count_made() == 1
+    assert world.count_made("openai", "job") == 1
     assert run.model == MODEL
