@@ -167,9 +167,13 @@ def _create(
         put(session, run, **values)
         set_run(session, run, progress_note=f"asks {api.access.label} to train")
         began = time.monotonic()
+    if time.monotonic() - began > FRESH_SECONDS:
+        # Nothing was sent, and whoever still holds the lease may say so; it begins anew.
+        with save() as session:
+            put(session, run, sent=Sent.NO, creates=row.creates)
+            set_run(session, run, due_at=None)
+        return
     try:
-        if time.monotonic() - began > FRESH_SECONDS:
-            raise Unclear("The worker was stopped just before it sent the create.")
         made = training.submit(api, job, files)
         believe(made, run)
     except PAUSING as error:
