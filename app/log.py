@@ -1,4 +1,6 @@
-"""Logging: one line an event on standard error, control characters escaped so that no input can forge lines."""
+"""Logging: one line an event on standard error, control characters escaped so that no input can forge lines, and no
+secret that this process has held.
+"""
 
 import logging
 import sys
@@ -6,11 +8,27 @@ import sys
 from app.config import settings
 
 log = logging.getLogger("tunebook")
+# Every key that this process has sealed, unsealed or read from the environment. Shorter ones could be words.
+SHORTEST = 8
+_secrets: set[str] = set()
+
+
+def hide(secret: str) -> None:
+    """From now on `hidden` and all log lines, tracebacks too, leave this out."""
+    if len(secret) >= SHORTEST:
+        _secrets.add(secret)
+
+
+def hidden(text: str) -> str:
+    """The text without any secret, whoever put it there."""
+    for secret in tuple(_secrets):
+        text = text.replace(secret, "[key]")
+    return text
 
 
 class _OneLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = hidden(super().format(record))
         first, newline, rest = text.partition("\n") if record.exc_info else (text, "", "")
         return first.replace("\r", "\\r").replace("\n", "\\n").replace("\x1b", "\\x1b") + newline + rest
 

@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from app.config import settings
 from app.errors import Unavailable
+from app.log import hide
 
 
 def key_file() -> Path:
@@ -21,6 +22,7 @@ def key_file() -> Path:
 
 def seal(text: str) -> str:
     """The text encrypted and signed (Fernet: AES-128-CBC with HMAC-SHA256); "" stays ""."""
+    hide(text)
     return Fernet(_key()).encrypt(text.encode()).decode() if text else ""
 
 
@@ -29,12 +31,14 @@ def unseal(sealed: str) -> str:
     if not sealed:
         return ""
     try:
-        return Fernet(_key()).decrypt(sealed.encode()).decode()
+        text = Fernet(_key()).decrypt(sealed.encode()).decode()
     except (InvalidToken, ValueError):
         raise Unavailable(
             "A stored key cannot be decrypted.",
             f"Put the {key_file().name} back that it was stored with, or enter the key again.",
         ) from None
+    hide(text)
+    return text
 
 
 def _key() -> bytes:

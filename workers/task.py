@@ -21,7 +21,7 @@ from sqlmodel import Session
 from app.clock import in_seconds, now
 from app.db import session_scope
 from app.errors import TunebookError
-from app.log import log
+from app.log import hidden, log
 
 LEASE_SECONDS = 20
 RENEW_SECONDS = 5
@@ -134,12 +134,11 @@ def guarded(step: Callable[[], None], on_failure: Callable[[str, str], None], do
     except (LeaseLost, OperationalError, InterfaceError):
         raise
     except TunebookError as error:
-        on_failure(error.message, error.hint)
+        on_failure(hidden(error.message), hidden(error.hint))
     except Exception as error:  # noqa: BLE001  the one place for workers, as the house says
         log.exception("a step failed while %s", doing)
-        on_failure(
-            f"Tunebook met a fault of its own while {doing}: {error}", "The server's log has the details."
-        )
+        said = f"Tunebook met a fault of its own while {doing}: {hidden(str(error))}"
+        on_failure(said, "The server's log has the details.")
 
 
 def _renew(held: Lease, stop: threading.Event) -> None:

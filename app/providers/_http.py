@@ -17,6 +17,7 @@ import httpx
 import msgspec
 
 from app import errors
+from app.log import hidden
 from app.outside import Refused as AddressRefused
 
 LARGEST_ANSWER = 64 * 1024 * 1024
@@ -192,6 +193,7 @@ class Api:
         """One line of at most 500 characters, without the key: some services repeat it."""
         if self.access.key:
             text = text.replace(self.access.key, "[key]")
+        text = hidden(text)
         return "".join(c if c.isprintable() else " " for c in text)[:500].strip()
 
 

@@ -18,6 +18,7 @@ from sqlmodel import Session, col, select
 
 from app.config import Settings
 from app.errors import KeyRefused
+from app.log import hide
 from app.outside import outside_client
 from app.providers._base import Provider
 from app.providers._http import Access, Api
@@ -138,7 +139,9 @@ def origin(url: str) -> str:
 
 def environment_key(provider: Provider) -> str:
     """The key that the environment or .env gives, or ""."""
-    return variable(provider, "API_KEY")
+    key = variable(provider, "API_KEY")
+    hide(key)
+    return key
 
 
 def environment_host(provider: Provider) -> str:
