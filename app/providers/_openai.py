@@ -13,7 +13,7 @@ from typing import Any
 
 from app import errors
 from app.providers._http import Api
-from app.providers._json import mapping, moment, rows, text, whole
+from app.providers._json import mapping, moment, number, rows, text, whole
 from app.providers._shapes import Page, Phase, Point, RemoteFile, RemoteJob, TuningJob
 
 KEY = "tunebook"
@@ -198,9 +198,9 @@ def metrics(api: Api, job: RemoteJob, cursor: str) -> Page:
         data = mapping(each, "data")
         step = whole(data, "step")
         for curve, names in CURVES.items():
-            value = next((data[name] for name in names if isinstance(data.get(name), int | float)), None)
+            value = next((read for name in names if (read := number(data, name)) is not None), None)
             if step is not None and value is not None:
-                points.append(Point(curve, step, float(value)))
+                points.append(Point(curve, step, value))
     return Page(newest, points=points)
 
 
@@ -208,7 +208,10 @@ CURVES = {"loss": ("train_loss",), "validation_loss": ("valid_loss", "full_valid
 
 
 def _clock(event: Mapping[str, Any]) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(moment(event, "created_at") or 0))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(moment(event, "created_at") or 0))
+    except (OverflowError, ValueError, OSError):
+        return "?"
 
 
 def fetch_records(api: Api, job: RemoteJob, folder: Path) -> Sequence[Path]:

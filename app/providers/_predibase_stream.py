@@ -4,6 +4,7 @@ import socket
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+import httpx
 import msgspec
 
 from app.outside import resolve
@@ -42,7 +43,7 @@ def _messages(api: Api, path: str) -> list[object]:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     address = api.url(path).replace("http", "ws", 1)
     found: list[object] = []
-    with suppress(OSError, WebSocketException, TimeoutError, msgspec.DecodeError):
+    with suppress(OSError, httpx.TransportError, WebSocketException, TimeoutError, msgspec.DecodeError):
         # The client's own rule: the name is resolved and judged here; a client without one may go anywhere.
         host = parts.hostname or ""
         allowed = getattr(api.client, "private_host", host) == host

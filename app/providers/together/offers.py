@@ -50,7 +50,7 @@ OFFERS = tuple(
 
 def list_models(api: Api) -> list[Offer]:
     """Every model that can be trained or asked; `can_serve_tuned` where a tuned one could be deployed."""
-    found = api.get("fine-tunes/models/supported").get("models")
+    found = mapping(api.get("fine-tunes/models/supported")).get("models")
     trained = [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
     listed = {text(raw, "id"): raw for raw in rows({"data": api.get("models")}, "data")}
     served = deployable(api)
