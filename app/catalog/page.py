@@ -9,6 +9,7 @@ from sqlmodel import Session, col
 
 from app.catalog.facts import hyperparameters, presets
 from app.catalog.models import GROUPS, Model, all_models, open_model
+from app.catalog.shelf import Shelf, read_shelf
 from app.format import DASH
 from app.hyperparameters import Hyperparameter
 from app.lab.actor import Actor, owned
@@ -25,8 +26,11 @@ COLUMNS = {
     "disclosed": "Settings",
     "weights": "Weights",
     "price": "Price",
+    "price_source": "Price read",
     "ends_on": "Ends on",
 }
+# A service may list thousands; the others are found by their name.
+MOST_ROWS = 40
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Group:
     shared: tuple[tuple[str, str], ...]
     heads: tuple[str, ...]
     rows: tuple[Row, ...]
+    more: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,15 +76,16 @@ class ModelView:
     example: str
 
 
-def model_groups() -> list[Group]:
-    """All models that stand on the grid, in the grid's order."""
+def model_groups(shelf: Shelf | None = None) -> list[Group]:
+    """All models that stand on the grid, in the grid's order; services' with `shelf` alone."""
     groups: dict[str, list[Model]] = {}
-    for model in all_models():
+    for model in all_models(shelf):
         groups.setdefault(model.group, []).append(model)
     return [_group(name, models) for name, models in groups.items()]
 
 
-def _group(name: str, models: Sequence[Model]) -> Group:
+def _group(name: str, all_of_it: Sequence[Model]) -> Group:
+    models = all_of_it[:MOST_ROWS]
     values = {attribute: [_cell(model, attribute) for model in models] for attribute in COLUMNS}
     same = [attribute for attribute, cells in values.items() if len(set(cells)) == 1]
     differ = [attribute for attribute in COLUMNS if attribute not in same]
@@ -89,6 +95,7 @@ def _group(name: str, models: Sequence[Model]) -> Group:
         tuple((COLUMNS[attribute], values[attribute][0]) for attribute in same if values[attribute][0]),
         tuple(COLUMNS[attribute] for attribute in differ),
         tuple(Row(model, tuple(_cell(model, attribute) or DASH for attribute in differ)) for model in models),
+        len(all_of_it) - len(models),
     )
 
 
@@ -98,7 +105,7 @@ def _cell(model: Model, attribute: str) -> str:
 
 def model_view(session: Session, actor: Actor, model_id: str) -> ModelView:
     """One model. Raises NotFound for a name that is no model's."""
-    model = open_model(model_id)
+    model = open_model(model_id, read_shelf(session, actor))
     ready = owned(actor, Dataset).where(Dataset.state == DatasetState.READY)
     newest = session.exec(ready.order_by(col(Dataset.id).desc()).limit(OFFERED_DATASETS))
     fields = hyperparameters(model)

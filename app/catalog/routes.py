@@ -5,8 +5,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
+from app.catalog.offered import PROMPT
 from app.catalog.page import model_groups, model_view
+from app.catalog.shelf import read_shelf
 from app.catalog.tuned import ask_again, tuned_page
+from app.providers import providers
 from app.web.pages import page, see
 from app.web.session import Acting, Database
 
@@ -14,12 +17,14 @@ router = APIRouter()
 
 
 @router.get("/models")
-def list_page(request: Request, actor: Acting, name: str = "") -> Response:
-    """Every model on the grid; `?name=` looks up a Hugging Face model by its hub name or folder."""
+def list_page(request: Request, session: Database, actor: Acting, name: str = "") -> Response:
+    """Every model on the grid; `?name=` looks up a service's model by its id, or a Hugging Face model by its hub name
+    or folder."""
     wanted = name.strip().removeprefix("hf/")
     if wanted:
-        return see(f"/models/hf/{quote(wanted, safe='/')}")
-    return page(request, "catalog/list.html", "Models", groups=model_groups())
+        place = "" if wanted.partition("/")[0] in (*providers(), PROMPT) else "hf/"
+        return see(f"/models/{place}{quote(wanted, safe='/')}")
+    return page(request, "catalog/list.html", "Models", groups=model_groups(read_shelf(session, actor)))
 
 
 @router.get("/models/tuned")
