@@ -72,10 +72,11 @@ def _make(plan: Plan, save: Save, deploy: Deploy) -> None:
     run, target = plan.run, plan.target
     price = target.price
     with save() as session:
-        earlier = session.exec(select(DeploymentRow.message).where(DeploymentRow.run_id == run.id)).all()
-        if len(earlier) >= MOST_DEPLOYMENTS:
+        earlier = session.exec(select(DeploymentRow).where(DeploymentRow.run_id == run.id)).all()
+        never = [each.message for each in earlier if each.running_since is None]
+        if len(never) >= MOST_DEPLOYMENTS:
             raise Refused(
-                f"{target.provider.label} did not get the model to serve in {len(earlier)} tries: {earlier[-1]}",
+                f"{target.provider.label} did not get the model to serve in {len(never)} tries: {never[-1]}",
                 "Look at the service, then retry the run: its training is kept.",
             )
         session.add(
