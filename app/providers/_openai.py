@@ -218,9 +218,9 @@ def fetch_records(api: Api, job: RemoteJob, folder: Path) -> Sequence[Path]:
     """The checkpoints' names and metrics, and the CSV of step metrics, which some answers give in base64."""
     written = [keep(folder, "checkpoints.json", json.dumps(checkpoints(api, job), indent=2).encode())]
     names = job.raw.get("result_files")
-    for number, id in enumerate(names if isinstance(names, list) else []):
+    for place, id in enumerate(names if isinstance(names, list) else []):
         content = api.send("GET", f"files/{id}/content", seconds=120.0).content
-        written.append(keep(folder, f"result-{number + 1}.csv", plain_csv(content)))
+        written.append(keep(folder, f"result-{place + 1}.csv", plain_csv(content)))
     return written
 
 
