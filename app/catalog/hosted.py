@@ -18,8 +18,11 @@ DEPLOYED_MINUTES = 30
 
 
 def short_name(model: str) -> str:
-    """ "Qwen3-8B" of "Qwen/Qwen3-8B", "llama-v3p1-8b" of "accounts/fireworks/models/llama-v3p1-8b"."""
-    return model.rstrip("/").rpartition("/")[2] or model
+    """ "Qwen3-8B" of "Qwen/Qwen3-8B", "llama-v3p1-8b" of "accounts/fireworks/models/llama-v3p1-8b", "text-lora:5c7d5dc6"
+    of a version that is named by its hash."""
+    short = model.rstrip("/").rpartition("/")[2] or model
+    name, _, version = short.partition(":")
+    return f"{name}:{version[:8]}" if len(version) >= 40 else short
 
 
 def price_words(price: Price | None, trained: bool) -> str:

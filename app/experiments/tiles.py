@@ -3,7 +3,7 @@ Called by launch_page.py.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.catalog import facts as choices
 from app.catalog.facts import DataFacts
@@ -19,6 +19,8 @@ from app.providers._shapes import Offer
 # More than these stand in the list of the field where a name is typed.
 MOST_TILES = 9
 MOST_NAMES = 1000
+# With more services than these in use, each shows its tiles only when it is opened or one of them is ticked.
+MOST_OPEN = 3
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def trained_groups(
     groups = [
         _group(shelf, shop, shop.provider.name, trainable(shop), facts, ticked, typed) for shop in shops
     ]
-    return sorted(groups, key=lambda group: bool(group.lacking))
+    return _in_order(groups)
 
 
 def prompted_groups(
@@ -89,8 +91,16 @@ def prompted_groups(
     tiles = tuple(_tile(shelf, f"{PROMPT}/{ENDPOINT}/{name}", facts, ticked) for name in shelf.endpoints)
     if tiles:
         note = "addresses entered under Settings"
-        groups.append(ServiceGroup(ENDPOINT, ENDPOINTS, note, "", "", tiles, "", "", (), True))
-    return sorted(groups, key=lambda group: bool(group.lacking))
+        chosen = any(tile.ticked for tile in tiles)
+        groups.append(ServiceGroup(ENDPOINT, ENDPOINTS, note, "", "", tiles, "", "", (), chosen))
+    return _in_order(groups)
+
+
+def _in_order(groups: Sequence[ServiceGroup]) -> list[ServiceGroup]:
+    """Those that can be used first; where they are few, they stand open."""
+    ready = sum(not group.lacking for group in groups)
+    opened = (replace(each, open=each.open or (not each.lacking and ready <= MOST_OPEN)) for each in groups)
+    return sorted(opened, key=lambda group: bool(group.lacking))
 
 
 def _group(
@@ -120,7 +130,7 @@ def _group(
         place if (provider.open_names or many) and not shop.lacking else "",
         value,
         tuple(offer.model for offer in alive[:MOST_NAMES]),
-        not shop.lacking or bool(chosen) or bool(value),
+        bool(chosen) or bool(value),
     )
 
 

@@ -63,7 +63,7 @@ def show(ledger: Mapping[str, Mapping[str, Any]], labels: Mapping[str, str], end
             resolved = f"{NOT_DISCLOSED} by {row['undisclosed_by']}"
         elif row["resolved"] is None and ended:
             resolved = NOT_DISCLOSED
-        label = labels.get(name, name.replace("_", " "))
+        label = labels.get(name) or name[:1].upper() + name[1:].replace("_", " ")
         rows.append(LedgerRow(name, label, text(row["asked"]), text(row["sent"]), resolved, row["source"]))
     return rows
 

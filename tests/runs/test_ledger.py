@@ -27,7 +27,7 @@ def test_a_value_that_was_never_read_back_is_named_once_the_run_has_ended() -> N
     assert [row.resolved for row in running] == ["–", "–"]
     assert [row.resolved for row in ended] == [NOT_DISCLOSED, NOT_DISCLOSED]
     assert (ended[0].label, ended[0].asked, ended[0].sent) == ("Learning rate", "0.002", "0.002")
-    assert (ended[1].label, ended[1].asked, ended[1].sent) == ("shuffle", "–", "yes")
+    assert (ended[1].label, ended[1].asked, ended[1].sent) == ("Shuffle", "–", "yes")
 
 
 def test_a_seed_that_a_service_took_stands_in_the_ledger_and_is_no_hyperparameter() -> None:
