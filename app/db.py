@@ -2,8 +2,9 @@
 is used as it is. Sessions come from the web dependency and from workers/task.py, which alone commit.
 """
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -67,6 +68,20 @@ def session_scope(write: bool = True) -> Iterator[Session]:
         except BaseException:
             session.rollback()
             raise
+
+
+def sync_to_disk() -> None:
+    """Makes what was committed outlast a power cut: SQLite syncs its log only now and then (synchronous=NORMAL), and
+    that is not enough before money is spent. PostgreSQL syncs each commit."""
+    url = settings().database
+    if not url.startswith("sqlite:///"):
+        return
+    with suppress(FileNotFoundError):
+        descriptor = os.open(f"{url.removeprefix('sqlite:///')}-wal", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def dispose() -> None:

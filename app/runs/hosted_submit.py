@@ -12,6 +12,7 @@ from sqlmodel import col, select
 
 from app.clock import in_seconds, now
 from app.config import settings
+from app.db import sync_to_disk
 from app.errors import AlreadyThere, Busy, Invalid, ProviderError, Refused, Unclear
 from app.lab.reservations import cover
 from app.providers._base import Training
@@ -167,6 +168,7 @@ def _create(
         put(session, run, **values)
         set_run(session, run, progress_note=f"asks {api.access.label} to train")
         began = time.monotonic()
+    sync_to_disk()
     if time.monotonic() - began > FRESH_SECONDS:
         # Nothing was sent, and whoever still holds the lease may say so; it begins anew.
         with save() as session:

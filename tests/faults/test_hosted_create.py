@@ -228,3 +228,19 @@ def test_p2_a_worker_that_was_stopped_writes_nothing_late(hosted: Hosted, world:
     thread.join()
     (run,) = go(run_id)
     assert (run.state, world.count(CREATE)) == (RunState.DONE, 1)
+
+
+def test_what_says_that_a_create_leaves_is_on_disk_before_it_does(
+    hosted: Hosted, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, seen = hosted(), []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith("tunebook.db-wal"):
+            seen.append((row_of(run_id).sent, world.count(CREATE)))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    go(run_id, until=(RunState.TRAINING, RunState.DONE))
+    assert seen == [(Sent.SENDING, 0)]
