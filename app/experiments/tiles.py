@@ -152,7 +152,7 @@ def _tile(shelf: Shelf, model_id: str, facts: DataFacts, ticked: Sequence[str]) 
         model.disclosed if model.kind == "hosted" else model.description,
         tuple(part for part in (*parts, *weights) if part),
         model_id in ticked,
-        f"ends {model.ends_on}" if model.ends_on else "",
+        f"{'ended' if ended(model.ends_on) else 'ends'} {model.ends_on}" if model.ends_on else "",
     )
 
 

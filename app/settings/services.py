@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import func
 from sqlmodel import Session, col, or_, select
 
+from app.clock import now
 from app.lab.actor import Actor, owned
 from app.providers import providers
 from app.providers._base import Field, Provider
@@ -59,6 +60,11 @@ class ServiceCard:
     source: str
     allow_private: bool
     keys: tuple[KeyLine, ...]
+
+    @property
+    def ended(self) -> bool:
+        """Whether the day has passed on which the service was to end."""
+        return bool(self.ends_on) and self.ends_on[:10] < now().date().isoformat()
 
     @property
     def checking(self) -> bool:
