@@ -4,7 +4,7 @@ Lines are put together from pieces, as 100,000 items of several runs are million
 the database's own JSON without its brackets, and texts that come again are quoted once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -34,15 +34,21 @@ def wide_csv(
     """Raises NotFound or Invalid at once; then streams in a session of its own. Items that only some of the
     runs answered are in, with empty cells; `subset` "unseen" leaves out those that stand in train too."""
     chosen = choose(session, actor, Choice(tuple(run_ids), subset=subset))
-    rows, dataset = chosen.picked, chosen.dataset
 
     def pieces() -> Iterator[bytes]:
         with new_session(write=False) as own:
-            safe = _plain if raw else guarded
-            yield (",".join(quote(name) for name in _header(rows, dataset.labels, safe)) + "\r\n").encode()
-            yield from _lines(own, chosen, subset, safe)
+            yield from wide_pieces(own, chosen, _names(chosen.picked), raw, subset)
 
     return pieces()
+
+
+def wide_pieces(
+    session: Session, chosen: Chosen, names: Sequence[str], raw: bool, subset: str = "all"
+) -> Iterator[bytes]:
+    """The same for runs that are read already; `names` are those of the picked runs in the header."""
+    safe = _plain if raw else guarded
+    yield (",".join(quote(name) for name in _header(names, chosen.dataset.labels, safe)) + "\r\n").encode()
+    yield from _lines(session, chosen, subset, safe)
 
 
 def quote(text: str) -> str:
@@ -66,9 +72,9 @@ def _names(rows: list[LeaderboardRow]) -> list[str]:
     ]
 
 
-def _header(rows: list[LeaderboardRow], labels: list[str], safe: Safe) -> list[str]:
+def _header(names: Sequence[str], labels: list[str], safe: Safe) -> list[str]:
     head = ["item", "line", "split", "group", "input", "expected"]
-    for name in _names(rows):
+    for name in names:
         head += [safe(f"{name}: answer"), safe(f"{name}: answer_read"), safe(f"{name}: correct")]
         head += [safe(f"{name}: p({label})") for label in labels]
     return head

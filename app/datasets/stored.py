@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from sqlmodel import Session, col, select
 
-from app.datasets.items import PART_NAMES, Message, answer_text, as_dicts
+from app.datasets.items import PART_NAMES, Message, answer_text, as_dicts, input_text
 from app.datasets.rows import FORMATS, Tools, settle
 from app.errors import Unavailable
 from app.storage import dataset_file, dataset_rows
@@ -98,6 +98,23 @@ def items_by_number(
             for item in _read(session, dataset, split, wanted[start : start + BATCH], rows)
         }
     return {number: found[number] for number in wanted if number in found}
+
+
+def item_texts(
+    session: Session, dataset: Dataset, split: Split | None, numbers: Sequence[int], rows: RowReader
+) -> dict[int, tuple[str, int, str | None, str, str]]:
+    """{number: (item id, line, group, input, expected answer)}; faster than whole items. At most BATCH numbers."""
+    query = select(Item.number, Item.line, Item.offset, Item.length, Item.content_key, Item.occurrence).where(
+        Item.dataset_id == dataset.id, col(Item.number).in_(numbers)
+    )
+    # The driver's own rows: twice as fast as SQLAlchemy's, and all values are plain.
+    cursor: Any = session.connection().execute(query).cursor
+    found = {}
+    for number, line, offset, length, key, occurrence in cursor.fetchall():
+        chat, _ = rows.chat(offset, length)
+        texts = input_text(chat[:-1]), answer_text(chat[-1])
+        found[number] = (item_id(key, occurrence), line, group_name(split, number), *texts)
+    return found
 
 
 def part_items(session: Session, dataset: Dataset, split: Split, part: str) -> Iterator[StoredItem]:

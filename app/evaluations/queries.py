@@ -1,11 +1,14 @@
 """Reads predictions with their items and readings, for pages, CSV and the API."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
+from msgspec.json import decode as loads
+from sqlalchemy import Text, cast
 from sqlmodel import Session, col, select
 
-from app.datasets.stored import StoredItem, items_by_number
+from app.datasets.stored import item_texts, open_rows
 from app.errors import NotFound
 from app.evaluations.answers import Rules
 from app.evaluations.looks import note_look
@@ -16,7 +19,7 @@ from app.lab.actor import Actor, find
 from app.runs.lock import check_unlocked
 from app.tables import Dataset, Evaluation, Prediction, Reading, Run, Scoring, Split
 
-BATCH = 1_000
+BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -65,48 +68,44 @@ def prediction_rows(
 ) -> Iterator[PredictionRow]:
     """Rows in the order of the items, starting behind item number `after`, read in batches."""
     left = limit if limit is not None else 2**62
-    folds = fold_numbers(session, scored.run)
-    while left > 0:
-        query = (
-            select(Prediction, Reading)
-            .where(
-                Prediction.evaluation_id == scored.evaluation.id,
-                Reading.scoring_id == scored.scoring.id,
-                Reading.number == Prediction.number,
-                Prediction.number > after,
-            )
-            .order_by(col(Prediction.number))
-            .limit(min(left, BATCH))
+    folds, part = fold_numbers(session, scored.run), scored.evaluation.part
+    with open_rows(scored.dataset) as reader:
+        while left > 0:
+            batch = _answers(session, scored, after, min(left, BATCH), wrong_only)
+            numbers = [number for number, *_ in batch]
+            items = item_texts(session, scored.dataset, scored.split, numbers, reader)
+            for number, given, probabilities, logprob, latency, tokens, error, read, right in batch:
+                item, line, group, text, expected = items[number]
+                p = loads(probabilities) if probabilities else None
+                yield PredictionRow(
+                    item, number, line, part, group, text, expected, given, read, bool(right), p, logprob,
+                    latency, tokens, error, folds.get(number),
+                )  # fmt: skip
+            if len(batch) < min(left, BATCH):
+                return
+            after, left = numbers[-1], left - len(batch)
+
+
+def _answers(
+    session: Session, scored: ScoredRun, after: int, limit: int, wrong_only: bool
+) -> list[tuple[Any, ...]]:
+    """What was answered and how it was read, behind item number `after`. The driver's own rows: there are many."""
+    columns: tuple[Any, ...] = (
+        Prediction.number, Prediction.answer, cast(Prediction.probabilities, Text), Prediction.logprob,
+        Prediction.latency_ms, Prediction.tokens, Prediction.error, Reading.answer_read, Reading.correct,
+    )  # fmt: skip
+    query: Any = (
+        select(*columns)
+        .where(
+            Prediction.evaluation_id == scored.evaluation.id,
+            Reading.scoring_id == scored.scoring.id,
+            Reading.number == Prediction.number,
+            Prediction.number > after,
         )
-        if wrong_only:
-            query = query.where(col(Reading.correct).is_(False))
-        batch = session.exec(query).all()
-        if not batch:
-            return
-        items = items_by_number(session, scored.dataset, scored.split, [row[0].number for row in batch])
-        for prediction, reading in batch:
-            row = make_row(items[prediction.number], prediction, reading, scored.evaluation.part)
-            yield replace(row, fold=folds.get(row.number)) if folds else row
-        after, left = batch[-1][0].number, left - len(batch)
-        session.expunge_all()
-
-
-def make_row(item: StoredItem, prediction: Prediction, reading: Reading, part: str) -> PredictionRow:
-    """Joins an item with what was answered and how it was read."""
-    return PredictionRow(
-        item=item.item_id,
-        number=item.number,
-        line=item.line,
-        part=part,
-        group=item.group,
-        input=item.input,
-        expected=item.answer,
-        answer=prediction.answer,
-        answer_read=reading.answer_read,
-        correct=reading.correct,
-        probabilities=prediction.probabilities,
-        logprob=prediction.logprob,
-        latency_ms=prediction.latency_ms,
-        tokens=prediction.tokens,
-        error=prediction.error,
+        .order_by(col(Prediction.number))
+        .limit(limit)
     )
+    if wrong_only:
+        query = query.where(col(Reading.correct).is_(False))
+    cursor: Any = session.connection().execute(query).cursor
+    return list(cursor.fetchall())

@@ -3,8 +3,9 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from app.cells import guarded
 
@@ -12,8 +13,7 @@ FIXED = ("item", "line", "split", "group", "input", "expected", "answer", "answe
 LAST = ("logprob", "latency_ms", "tokens", "error")
 
 
-@dataclass(frozen=True)
-class PredictionRow:
+class PredictionRow(msgspec.Struct, frozen=True):
     """One item's line; `probabilities` is aligned with the evaluation's labels."""
 
     item: str

@@ -5,22 +5,22 @@ import io
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from app.export_formats._base import FLAG, REAL, TEXT, Rows
+from app.export_formats._base import FLAG, TEXT, Rows
 
 Spell = Callable[[Any], Any]
 
 
-def write_csv(rows: Rows, file: BinaryIO, text: Spell) -> None:
-    """Writes the table; `text` spells text cells and names. None is an empty cell, numbers are written in full
-    (what is read back is the same number), flags are true and false."""
-    spell: dict[str, Spell] = {TEXT: text, REAL: _real, FLAG: _flag}
+def write_csv(rows: Rows, file: BinaryIO, text: Spell | None) -> None:
+    """Writes the table; `text` spells text cells and names (None: as they are). None is an empty cell, numbers are
+    written in full (what is read back is the same number, the csv module sees to it), flags are true and false."""
+    spell: dict[str, Spell] = {FLAG: _flag} | ({TEXT: text} if text else {})
     spelled = [
         (place, spell[column.type]) for place, column in enumerate(rows.columns) if column.type in spell
     ]
     target = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
     try:
         writer = csv.writer(target)
-        writer.writerow([text(column.name) for column in rows.columns])
+        writer.writerow([text(column.name) if text else column.name for column in rows.columns])
         for line in rows.lines:
             cells = list(line)
             for place, spelling in spelled:
@@ -28,10 +28,6 @@ def write_csv(rows: Rows, file: BinaryIO, text: Spell) -> None:
             writer.writerow(cells)
     finally:
         target.detach()
-
-
-def _real(value: float | None) -> str:
-    return "" if value is None else repr(value)
 
 
 def _flag(value: bool | None) -> str:

@@ -8,7 +8,7 @@ from app.export_formats._csv import write_csv
 
 def write(rows: Rows, file: BinaryIO) -> None:
     """Texts are written untouched."""
-    write_csv(rows, file, lambda text: text or "")
+    write_csv(rows, file, None)
 
 
 FORMAT = ExportFormat(

@@ -3,7 +3,8 @@
 Lines come from the database as they are written; memory holds a batch of each run.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlmodel import Session
@@ -56,10 +57,11 @@ def _run_lines(
     session: Session, actor: Actor, state: PaperState, run: PaperRun, inputs: bool
 ) -> Iterator[list[Any]]:
     scored = scored_run(session, actor, run.run_id)
-    place = _places(scored.evaluation.labels, state.labels)
+    probabilities = _in_order(scored.evaluation.labels, state.labels)
     seen = leaked_numbers(session, scored.split, scored.evaluation.part)
     pooled, judged = _pooled(state), _judged(state)
     marks = newest_marks(session, scored.evaluation.id or 0)[0] if run.judge else {}
+    read = lru_cache(10_000)(lambda expected: gold(expected, run.rules, state))
     for row in prediction_rows(session, scored):
         yield [
             *_item(row, inputs),
@@ -67,12 +69,12 @@ def _run_lines(
             row.answer,
             row.answer_read,
             row.correct,
-            *_probabilities(row, place),
+            *probabilities(row),
             row.logprob,
             row.latency_ms,
             row.tokens,
             row.error,
-            gold(row.expected, run.rules, state),
+            read(row.expected),
             row.number in seen,
             *([row.fold] if pooled else []),
             *([marks.get(row.number)] if judged else []),
@@ -88,14 +90,18 @@ def _item(row: PredictionRow, inputs: bool) -> list[Any]:
     return [row.item, row.line, row.part, row.group, row.input if inputs else None]
 
 
-def _places(own: Sequence[str], labels: Sequence[str]) -> list[int | None]:
-    """Where each class stands among the run's own."""
-    return [own.index(label) if label in own else None for label in labels]
+def _in_order(own: Sequence[str], labels: Sequence[str]) -> Callable[[PredictionRow], Sequence[float | None]]:
+    """Gives a row's probabilities in the order of `labels`; `own` are the run's classes."""
+    blank = [None] * len(labels)
+    if list(own) == list(labels):
+        return lambda row: row.probabilities or blank
+    places = [own.index(label) if label in own else None for label in labels]
 
+    def pick(row: PredictionRow) -> Sequence[float | None]:
+        p = row.probabilities
+        return [p[place] if place is not None else None for place in places] if p else blank
 
-def _probabilities(row: PredictionRow, places: Sequence[int | None]) -> list[float | None]:
-    p = row.probabilities
-    return [p[place] if p and place is not None else None for place in places]
+    return pick
 
 
 def stacked_rows(session: Session, actor: Actor, state: PaperState) -> Rows:
@@ -120,17 +126,13 @@ def wide_rows(session: Session, actor: Actor, state: PaperState) -> Rows:
 
 def _wide_lines(session: Session, actor: Actor, state: PaperState) -> Iterator[list[Any]]:
     scored = [scored_run(session, actor, run.run_id) for run in state.runs]
-    places = [_places(one.evaluation.labels, state.labels) for one in scored]
+    ordered = [_in_order(one.evaluation.labels, state.labels) for one in scored]
     blank = [None] * (3 + len(state.labels))
     for rows in aligned([prediction_rows(session, one) for one in scored]):
         first = next(row for row in rows if row is not None)
         line = [*_item(first, True), first.expected]
-        for row, place in zip(rows, places, strict=True):
-            line += (
-                blank
-                if row is None
-                else [row.answer, row.answer_read, row.correct, *_probabilities(row, place)]
-            )
+        for row, probabilities in zip(rows, ordered, strict=True):
+            line += blank if row is None else [row.answer, row.answer_read, row.correct, *probabilities(row)]
         yield line
 
 

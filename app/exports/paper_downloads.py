@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from fastapi.responses import Response, StreamingResponse
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
+from app.comparisons.export import wide_pieces
+from app.comparisons.queries import Chosen
 from app.errors import Conflict, Invalid, NotFound
 from app.export_formats import Rows, formats
 from app.exports.answer_rows import score_rows, stacked_rows, wide_rows
@@ -19,6 +21,7 @@ from app.exports.paper_bundle import write_bundle
 from app.exports.paper_export import MOST_AT_ONCE, too_large
 from app.exports.state import PaperState, read_state
 from app.lab.actor import Actor
+from app.tables import Evaluation, Run, Split
 
 PIECE = 1024 * 1024
 TABLES: dict[str, Callable[[Session, Actor, PaperState], Rows]] = {
@@ -48,8 +51,25 @@ def table_file(session: Session, actor: Actor, run_ids: Sequence[int], what: str
         )
     state = read_state(session, actor, run_ids)
     name = f"{label_of(state)}-{what}{'-raw' if kind.name == 'csv-raw' else ''}.{kind.extension}"
+    if what == "wide" and kind.name in ("csv", "csv-raw") and (chosen := same_labels(session, state)):
+        keys = [run.key for run in state.runs]
+        pieces = wide_pieces(session, chosen, keys, raw=kind.name == "csv-raw")
+        return _sent(lambda file: file.writelines(pieces), name, kind.media_type)
     rows = TABLES[what](session, actor, state)
     return _sent(lambda file: kind.write(rows, file), name, kind.media_type)
+
+
+def same_labels(session: Session, state: PaperState) -> Chosen | None:
+    """The runs for wide_pieces(), which is several times as fast as a table of rows and gives the same bytes; None
+    where a run knows the classes in another order than the data set."""
+    rows = [run.row for run in state.runs]
+    known = session.exec(
+        select(Evaluation.labels).where(col(Evaluation.id).in_([row.evaluation_id for row in rows]))
+    )
+    if any(labels not in ([], state.labels) for labels in known):
+        return None
+    splits = {row.run_id: session.get_one(Split, session.get_one(Run, row.run_id).split_id) for row in rows}
+    return Chosen(rows, frozenset(), state.dataset, splits[rows[0].run_id], splits)
 
 
 def text_file(session: Session, actor: Actor, run_ids: Sequence[int], name: str) -> Response:

@@ -22,7 +22,7 @@ from tests.bench import Figure, at_least, at_most
 
 ITEMS = int(os.environ.get("COMPARISON_ITEMS", "100000"))
 RUNS = 5
-LABELS = ["VL", "L", "U", "M", "H"]
+LABELS = ["H", "L", "M", "U", "VL"]
 SECONDS, TIMES, SPEED, GROWTH = 0.5, 3.0, 0.5, 128.0
 
 

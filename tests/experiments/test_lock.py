@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -94,13 +95,13 @@ def test_no_export_and_no_judging_starts(
         address = path.replace("{run_id}", first).replace("{judging_id}", str(judging))
         address += f"?runs={ids}&a={first}&b={second}"
         for kind in (*KINDS, ""):
-            body = {
+            body: dict[str, Any] = {
                 "kind": kind, "repo": "owner/name", "runs": ids, "endpoint_id": 1, "endpoint": "1", "scale": "right",
                 "ignore_case": True, "a": first, "b": second, "number": 1, "label": "1",
             }  # fmt: skip
             if path.endswith("/rules"):
                 body = {"ignore_case": True}
-            how = {"json": body} if path.startswith("/api/") else {"data": body}
+            how: dict[str, Any] = {"json": body} if path.startswith("/api/") else {"data": body}
             answer = client.post(address, follow_redirects=False, **how)
             assert answer.status_code == 403, (path, kind, answer.status_code, answer.text[:300])
             assert "locked: choose on validation first" in answer.text
@@ -118,7 +119,7 @@ def counts(session: Session) -> list[int]:
 
 def judged(session: Session, actor: Actor, run: Run) -> int:
     """The id of a judging of the run that was there before the lock."""
-    owner = {"project_id": actor.project_id, "maker_id": actor.member_id}
+    owner: dict[str, Any] = {"project_id": actor.project_id, "maker_id": actor.member_id}
     endpoint = Endpoint(**owner, name="judge", base_url="https://judge.example/v1", model="judge-1")
     session.add(endpoint)
     session.flush()

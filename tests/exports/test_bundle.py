@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -157,7 +158,7 @@ def test_a_judges_marks_are_in_it(session: Session, actor: Actor, client: TestCl
 def judged(session: Session, actor: Actor, run_id: int) -> None:
     """Marks of a judge for all test items of a run but the first: 0.1, 0.2 ... 1 and again."""
     evaluation = session.exec(select(Evaluation).where(Evaluation.run_id == run_id)).one()
-    owner = {"project_id": actor.project_id, "maker_id": actor.member_id}
+    owner: dict[str, Any] = {"project_id": actor.project_id, "maker_id": actor.member_id}
     endpoint = Endpoint(**owner, name="judge", base_url="http://127.0.0.1:1/v1", model="judge-1")
     session.add(endpoint)
     session.flush()

@@ -11,6 +11,8 @@ from fastapi.testclient import TestClient
 from sqlmodel import Session
 
 from app.cells import unguarded
+from app.export_formats import formats
+from app.exports.answer_rows import wide_rows
 from app.exports.markdown import escape, markdown_table
 from app.exports.methods import methods
 from app.exports.score_table import p_written
@@ -70,6 +72,22 @@ def test_the_wide_table_has_a_line_per_item_and_gaps(
     paper = client.get(f"{API}/comparisons/paper?runs={whole},{part}").json()
     assert "Scores on 10 to 60 test items" in paper["scores.md"]
     assert "on 10 shared items" in paper["scores.md"]
+
+
+def test_the_quick_wide_csv_is_the_table_byte_for_byte(
+    session: Session, actor: Actor, client: TestClient
+) -> None:
+    made = experiment(session, actor, client)
+    runs = [imported(client, made, "whole", answers("classification", range(50)))]
+    lines = answers("classification", range(10), False).splitlines(keepends=True)
+    runs.append(imported(client, made, "part", b"".join(lines[:9])))
+    state = read_state(session, actor, runs)
+    for name in ("csv", "csv-raw"):
+        file = io.BytesIO()
+        formats()[name].write(wide_rows(session, actor, state), file)
+        session.rollback()
+        quick = client.get(f"{API}/comparisons/export?runs={chosen(runs)}&what=wide&format={name}").content
+        assert quick == file.getvalue()
 
 
 def test_scores_are_those_of_the_api(session: Session, actor: Actor, client: TestClient) -> None:
