@@ -188,5 +188,7 @@ def check(stack: Stack, world: World, runs: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.laptop
-def test_fifty_launches_under_three_hundred_kills(stack: Stack, world: World) -> None:
-    run_under_kills(stack, world, runs_each=17, kills=300)
+def test_launches_under_kills_of_web_workers_and_clock(stack: Stack, world: World) -> None:
+    """Tunebook leaves longer pauses before it starts again what keeps dying, so that more kills would only meet
+    nothing; see test_hosted_worker_kills.py for many."""
+    run_under_kills(stack, world, runs_each=6, kills=40)

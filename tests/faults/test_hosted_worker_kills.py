@@ -23,7 +23,8 @@ from app.errors import Conflict
 from app.lab.actor import Actor
 from app.runs.hosted_decide import create_again
 from app.runs.orphans import orphan_lines
-from app.tables import FINAL, RemoteJobRow, Run, RunState, Sent
+from app.runs.reply_service import predict_by
+from app.tables import FINAL, RemoteBatchRow, RemoteJobRow, Run, RunState, Sent
 from tests.emulator._world import World
 from tests.hosting import CREATE, Hosted, read
 from tests.source import ROOT
@@ -117,7 +118,25 @@ def decide(session: Session, actor: Actor, world: World) -> int:
         except Conflict:
             session.rollback()
         session.commit()
-    return done
+    return done + decide_batches(session, actor, world)
+
+
+def decide_batches(session: Session, actor: Actor, world: World) -> int:
+    """The same for batches of questions: what no service has goes by chat."""
+    lost = session.exec(
+        select(RemoteBatchRow)
+        .join(Run)
+        .where(
+            Run.state == RunState.PAUSED,
+            RemoteBatchRow.sent == Sent.SENDING,
+            col(RemoteBatchRow.read_at).is_(None),
+        )
+    ).all()
+    for row in lost:
+        assert not [made for made in world.made if made.kind == "batch" and row.launch_key in made.launch_key]
+        predict_by(session, actor, row.run_id, "chat")
+    session.commit()
+    return len(lost)
 
 
 @pytest.mark.slow
