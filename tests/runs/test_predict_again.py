@@ -49,6 +49,7 @@ def test_items_without_an_answer_are_asked_again(client: TestClient, ask: Ask, w
     assert client.post(f"/api/v1/runs/{run_id}/ask-again").status_code == 409
 
 
+@pytest.mark.laptop
 def test_an_unconfirmed_batch_can_be_given_up_for_chat(client: TestClient, ask: Ask, world: World) -> None:
     world.fail(CREATE, 500)
     run_id = ask(way="batch")
@@ -63,6 +64,7 @@ def test_an_unconfirmed_batch_can_be_given_up_for_chat(client: TestClient, ask: 
     assert client.post(f"/api/v1/runs/{run_id}/predict-by/chat").status_code == 409
 
 
+@pytest.mark.laptop
 def test_cancel_of_a_paused_run_stops_its_batch(client: TestClient, ask: Ask, world: World) -> None:
     world.speed = 1.0
     run_id = ask(way="batch")

@@ -70,6 +70,7 @@ def test_a_batch_answers_all_at_half_the_price(ask: Ask, world: World) -> None:
     assert run.ledger["way"]["resolved"] == "batch"
 
 
+@pytest.mark.laptop
 def test_the_cheaper_way_is_chosen_and_the_reason_kept(ask: Ask, world: World) -> None:
     run = finish(ask(way=""))
     assert run.snapshot["predicting"]["way"] == "batch"
@@ -100,6 +101,7 @@ def test_a_lost_answer_to_the_create_is_looked_for_and_adopted(
     assert len(answered(run_id)) == ITEMS
 
 
+@pytest.mark.laptop
 def test_a_create_that_is_found_nowhere_waits_for_a_person(ask: Ask, world: World) -> None:
     world.fail(CREATE, 500)
     run_id = ask(way="batch")
@@ -109,6 +111,7 @@ def test_a_create_that_is_found_nowhere_waits_for_a_person(ask: Ask, world: Worl
     assert (world.count(CREATE), world.count_made("openai", "batch")) == (1, 0)
 
 
+@pytest.mark.laptop
 def test_a_clear_refusal_goes_by_chat_with_the_reason(ask: Ask, world: World) -> None:
     world.fail(CREATE, 400, message="no batches for this account")
     run_id = ask(way="batch")
@@ -118,6 +121,7 @@ def test_a_clear_refusal_goes_by_chat_with_the_reason(ask: Ask, world: World) ->
     assert world.count(CHAT) == ITEMS
 
 
+@pytest.mark.laptop
 def test_lines_in_any_order_twice_and_of_strangers_are_read_once(ask: Ask, world: World) -> None:
     lines(world, lambda good, bad: ([*reversed(good), good[0], {**good[1], "custom_id": "test-9999"}], bad))
     run_id = ask(way="batch")
@@ -143,6 +147,7 @@ def test_error_lines_are_kept_or_asked_again_by_chat(ask: Ask, world: World) -> 
     assert "go by chat" in run.snapshot["predicting"]["reason"]
 
 
+@pytest.mark.laptop
 def test_an_expired_batch_keeps_what_is_done(ask: Ask, world: World) -> None:
     lines(world, lambda good, bad: (good[:5], bad))
     world.fail(POLL, "edit", times=-1, edit={"status": "expired"}, skip=3)
@@ -167,6 +172,7 @@ def test_large_parts_go_in_pieces(ask: Ask, world: World, monkeypatch: pytest.Mo
     assert len(answered(run_id)) == ITEMS
 
 
+@pytest.mark.laptop
 def test_cancel_waits_for_the_batch_to_stop(session: Session, actor: Actor, ask: Ask, world: World) -> None:
     world.speed = 1.0
     run_id = ask(way="batch")

@@ -47,6 +47,7 @@ def test_a_model_is_asked_and_scored(session: Session, ask: Ask, world: World) -
     assert all(row["resolved"] is not None for row in run.ledger.values())
 
 
+@pytest.mark.laptop
 def test_an_endpoint_is_asked_by_the_same_steps(
     session: Session, actor: Actor, ask: Ask, world: World
 ) -> None:
@@ -82,6 +83,7 @@ def test_passing_faults_are_asked_again(
     assert world.count(CHAT) == ITEMS + 3
 
 
+@pytest.mark.laptop
 def test_no_call_is_made_before_the_time_that_was_told(ask: Ask, world: World) -> None:
     world.fail(CHAT, 429, skip=4, headers={"retry-after": "4"})
     run_id = ask()
@@ -98,6 +100,7 @@ def test_no_call_is_made_before_the_time_that_was_told(ask: Ask, world: World) -
     assert len(answered(run_id)) == ITEMS
 
 
+@pytest.mark.laptop
 def test_items_that_never_work_fail_alone(session: Session, ask: Ask, world: World) -> None:
     world.fail(CHAT, 400, skip=3, times=2, message="this item is too long")
     run_id = ask()
@@ -111,6 +114,7 @@ def test_items_that_never_work_fail_alone(session: Session, ask: Ask, world: Wor
     assert run.snapshot["predicting"]["failed"] == 2
 
 
+@pytest.mark.laptop
 def test_a_model_that_refuses_everything_ends_the_run_after_some(ask: Ask, world: World) -> None:
     world.fail(CHAT, 400, times=-1, message="this model reads no text")
     run = finish(ask())
@@ -122,6 +126,7 @@ def test_a_model_that_refuses_everything_ends_the_run_after_some(ask: Ask, world
 @pytest.mark.parametrize(
     ("status", "state"), [(401, RunState.PAUSED), (402, RunState.PAUSED), (404, RunState.FAILED)]
 )
+@pytest.mark.laptop
 def test_troubles_of_the_whole_run_stop_it_with_their_sentence(
     ask: Ask, world: World, status: int, state: RunState
 ) -> None:
@@ -140,6 +145,7 @@ def test_troubles_of_the_whole_run_stop_it_with_their_sentence(
         assert world.count(CHAT, answered=True) == ITEMS
 
 
+@pytest.mark.laptop
 def test_what_a_service_does_not_take_is_left_out(session: Session, ask: Ask, world: World) -> None:
     world.fail(CHAT, 400, message="'logprobs' is not supported with this model")
     run_id = ask()
@@ -170,6 +176,7 @@ def test_the_reservation_is_never_passed(session: Session, actor: Actor, ask: As
     assert world.count(CHAT) == ITEMS
 
 
+@pytest.mark.laptop
 def test_a_cancelled_run_keeps_its_answers_and_asks_no_more(
     session: Session, actor: Actor, ask: Ask, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +194,7 @@ def test_a_cancelled_run_keeps_its_answers_and_asks_no_more(
     assert world.count(CHAT) == before
 
 
+@pytest.mark.laptop
 def test_labels_by_schema_keep_their_probabilities(session: Session, ask: Ask, world: World) -> None:
     world.replies["*"] = lambda prompt: '{"answer": "acid"}'
     run_id = ask(constrain=True)
@@ -234,6 +242,7 @@ def test_killed_worker_loses_no_item_and_asks_none_twice_that_it_has(
     assert len(lines) == ITEMS
 
 
+@pytest.mark.laptop
 def test_two_workers_never_ask_at_once(ask: Ask, world: World) -> None:
     run_id = ask()
     with session_scope() as session:

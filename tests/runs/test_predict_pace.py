@@ -83,9 +83,9 @@ def simulate(service: Service, items: int, most: int = 64, latency: float = LATE
     ("service", "most_refused"),
     [
         (Service(10), 0),
-        (Service(10, tells=False), 120),
+        (Service(10, tells=False), 150),
         (Service(10, tells=False, named="exact"), 250),
-        (Service(10, tells=False, named="nothing"), 120),
+        (Service(10, tells=False, named="nothing"), 150),
     ],
     ids=["headers", "whole Retry-After", "exact Retry-After", "bare 429"],
 )

@@ -89,6 +89,7 @@ def test_nearest_is_the_cosine_of_tf_idf(texts: list[str], asked: str) -> None:
 
 
 @pytest.mark.parametrize("selection", ["random", "nearest"])
+@pytest.mark.laptop
 def test_the_folder_makes_every_prompt_again(ask: Ask, world: World, selection: str) -> None:
     run_id = ask(examples=3, selection=selection, system_prompt="Name the class.")
     assert finish(run_id).state == RunState.DONE
