@@ -86,6 +86,7 @@ def test_runs_without_a_known_end_and_of_others_are_not_flagged(
     add_trained(session, actor, provider="no-such-service")
     add_trained(session, stranger(session))
     assert ending_models(session, actor).total == 0
+    session.commit()
     assert "Models that end soon" not in client.get("/").text
 
 
