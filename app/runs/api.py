@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse, Response
 
 from app.lab.actor import find
-from app.runs import downloads, hosted_decide, orphans, queries, reply_service, service
+from app.runs import deployments, downloads, hosted_decide, orphans, queries, reply_service, service
 from app.runs.outputs import read_log
 from app.storage import run_folder
 from app.tables import Run
@@ -120,3 +120,16 @@ def post_predict_by(run_id: int, way: str, session: Database, actor: Acting) -> 
     """Sends what still waits by "chat" or "batch"."""
     run = reply_service.predict_by(session, actor, run_id, way)
     return {"id": run.id, "state": run.state}
+
+
+@router.get("/deployments")
+def get_deployments(session: Database, actor: Acting) -> list[dict[str, Any]]:
+    """What is served for money now, or not known to be stopped, with its cost so far."""
+    return [asdict(line) for line in deployments.live_deployments(session, actor)]
+
+
+@router.post("/deployments/{deployment_id}/stop")
+def post_stop_deployment(deployment_id: int, session: Database, actor: Acting) -> dict[str, Any]:
+    """Stops one now; a run that still predicts puts its model to serve again."""
+    row = deployments.stop_deployment(session, actor, deployment_id)
+    return {"id": row.id, "state": row.state}

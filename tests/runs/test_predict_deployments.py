@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import delete, update
 from sqlmodel import Session, select
 
@@ -162,6 +163,18 @@ def test_stopping_goes_on_until_the_service_has_stopped_it(tuned: int, world: Wo
     assert stopped(tuned, 200).state == DeploymentState.STOPPED
     assert live(tuned) == []
     assert served(world) == 0
+
+
+@pytest.mark.laptop
+def test_it_is_listed_and_stopped_from_the_api(client: TestClient, tuned: int, world: World) -> None:
+    world.fail(CHAT, 429, times=-1, headers={"retry-after": "60"})
+    deployed(tuned)
+    (told,) = client.get("/api/v1/deployments").json()
+    assert (told["run_id"], told["state"]) == (tuned, "running")
+    assert client.post(f"/api/v1/deployments/{told['id']}/stop").json()["state"] == "stopping"
+    assert stopped(tuned).state == DeploymentState.STOPPED
+    assert client.get("/api/v1/deployments").json() == []
+    assert client.post("/api/v1/deployments/99/stop").status_code == 404
 
 
 def live(tuned: int) -> list[deployments.DeploymentLine]:
