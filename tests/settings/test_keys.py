@@ -11,13 +11,15 @@ from app.catalog.shelf import read_shelf
 from app.db import session_scope
 from app.errors import Forbidden, Invalid, NotFound
 from app.lab.actor import Actor
+from app.queue import ADVANCE_RUN
 from app.settings import keys
 from app.settings.environment_keys import note_environment
 from app.settings.keys import NewKey
-from app.tables import Credential, CredentialState, Member, StoredOffer
+from app.tables import Credential, CredentialState, Member, Run, RunState, StoredOffer
 from tests.emulator import emulator
 from tests.emulator._world import World
 from tests.fresh import forget_settings
+from tests.pages import add_dataset, add_experiment
 
 KEY = "sk-tb-canary-0b5f2e"
 BASE = "/api/v1/providers/openai"
@@ -192,3 +194,25 @@ def test_forms_without_javascript(client: TestClient, session: Session, world: W
     assert off.status_code == 303
     assert client.get(BASE).json()["enabled"] is False
     assert session.exec(select(Credential).where(col(Credential.sealed_key).contains(KEY))).first() is None
+
+
+@pytest.mark.laptop
+def test_a_key_that_works_again_wakes_the_runs_that_waited(
+    client: TestClient, session: Session, actor: Actor, world: World, sent: list[tuple[str, int]]
+) -> None:
+    models = ("openai/gpt-4.1-mini-2025-04-14", "prompt/openai/gpt-5.4", "together/Qwen/Qwen3.5-9B")
+    runs = [{"model": model, "state": RunState.PAUSED} for model in models]
+    add_experiment(session, actor, add_dataset(session, actor), "waits", runs)
+    session.commit()
+    world.refused_keys.add(KEY)
+    store(client)
+    check()
+    assert not [row_id for task, row_id in sent if task == ADVANCE_RUN]
+    world.refused_keys.clear()
+    store(client)
+    check()
+    session.expire_all()
+    woken = {row_id for task, row_id in sent if task == ADVANCE_RUN}
+    waited = {run.id for run in session.exec(select(Run)) if "openai" in run.model}
+    assert woken == waited
+    assert len(woken) == 2
