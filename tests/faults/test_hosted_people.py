@@ -109,7 +109,7 @@ def test_l10_cancels_at_any_moment_end_as_the_service_has_it(
 ) -> None:
     """A hundred runs, each cancelled at a moment drawn by lot while the service loses answers."""
     draw, runs = random.Random(), hosted(100)
-    world.speed = 400
+    world.speed = 30
     for route in (CREATE, CANCEL, "openai GET */jobs*"):
         world.fail(route, "drop", times=25, effect=True)
         world.fail(route, 500, times=10, skip=draw.randint(0, 20))
