@@ -106,6 +106,7 @@ def test_randomised_smiles_are_the_same_molecule() -> None:
         assert chem.CanonSmiles(one.removeprefix("Is ").removesuffix(" soluble?")) == canonical
 
 
+@pytest.mark.laptop
 def test_a_run_trains_on_rewrites_and_is_tested_on_the_items_as_they_are(
     session: Session, actor: Actor
 ) -> None:

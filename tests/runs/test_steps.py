@@ -240,6 +240,7 @@ def test_cancel_in_every_state(
         assert not [p for p in psutil.process_iter() if local._key(p) == run.launch_key and local._lives(p)]
 
 
+@pytest.mark.laptop
 def test_retry_starts_the_same_run_again(
     launch: Launch, stand_in: StandIn, session: Session, actor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
