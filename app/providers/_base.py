@@ -67,6 +67,8 @@ class Training:
     repeat: Repeat = Repeat.NEVER
     # How late the service's list may be, as far as known: sets nothing, is said to the person who decides.
     list_note: str = ""
+    # False: the service lists no jobs, and `find` sees one only by what it left behind when it ended.
+    lists_jobs: bool = True
     hyperparameters: Callable[[Offer], tuple[Hyperparameter, ...]]
     suggest: Callable[[Offer, Mapping[str, Any]], dict[str, Any]]
     problems: Callable[[TuningJob], list[str]]

@@ -103,7 +103,7 @@ JSON = st.recursive(
     ),
     max_leaves=25,
 )
-JOB = RemoteJob("job-1", "running", Phase.RUNNING, "tb-1", "model-1")
+JOB = RemoteJob("tb-1:job-1", "running", Phase.RUNNING, "tb-1", "model-1")
 
 
 def reads(provider: Provider, folder: Path) -> Iterable[Callable[[Api], Any]]:
@@ -111,7 +111,7 @@ def reads(provider: Provider, folder: Path) -> Iterable[Callable[[Api], Any]]:
     yield provider.check_key
     yield provider.list_models
     if training := provider.training:
-        yield lambda api: training.poll(api, "job-1")
+        yield lambda api: training.poll(api, JOB.id)
         yield lambda api: training.find(api, "tb-0123456789abcdef")
         yield lambda api: list(training.list_jobs(api))
         for read in (training.logs, training.metrics):
