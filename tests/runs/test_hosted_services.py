@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from sqlalchemy import update
 from sqlmodel import select
 
 from app.config import settings
@@ -13,7 +14,7 @@ from app.runs import outputs
 from app.runs.deployments import cost_so_far
 from app.runs.ledger import open_ledger
 from app.storage import run_folder
-from app.tables import DeploymentRow, DeploymentState, RunState
+from app.tables import DeploymentRow, DeploymentState, RemoteJobRow, RunMetric, RunState
 from tests.emulator import emulator
 from tests.emulator._server import service
 from tests.hosting import KEY, change, go, row_of, unconfirmed
@@ -30,8 +31,8 @@ def world(home, monkeypatch):
             "REMOTE_POLL_SECONDS": "0.05",
             "LOOK_TIMES": "0,0.1,0.2",
         }
-        settings_of |= {"FIREWORKS_ACCOUNT_ID": "lab"}
-        for name in ("together", "fireworks"):
+        settings_of |= {"FIREWORKS_ACCOUNT_ID": "lab", "WANDB_ENTITY": "lab", "WANDB_PROJECT": "colours"}
+        for name in ("together", "fireworks", "wandb"):
             settings_of[f"{name.upper()}_API_KEY"] = KEY
             settings_of[f"{name.upper()}_BASE_URL"] = running.url(name, service(name).base_path)
         for name, value in settings_of.items():
@@ -120,6 +121,37 @@ def test_fireworks_from_queue_to_predictions(trained, world):
     assert {name: said[name] for name in values} == values
     assert run.ledger["seed"]["undisclosed_by"] == "Fireworks"
     assert said["lora_targets"] == "q_proj,k_proj,v_proj,o_proj"
+
+
+def test_wandb_from_queue_to_predictions(trained, world):
+    run, values = trained("wandb")
+    assert world.count_made("wandb", "job") == 1
+    folder = run_folder(run.id)
+    kept = sorted(path.name for path in outputs.weights_folder(folder).iterdir())
+    assert kept == ["adapter_config.json", "adapter_model.safetensors"]
+    lines = [(folder / "service" / f"train{end}.jsonl").read_bytes().splitlines() for end in ("", ".epochs")]
+    assert sorted(lines[1]) == sorted(lines[0] * values["epochs"])
+    assert {name: run.ledger[name]["sent"] for name in values} == values
+    assert run.ledger["seed"]["undisclosed_by"] == "W&B Serverless SFT"
+    assert "training_ended" in (folder / "out" / "log.txt").read_text()
+    with session_scope(write=False) as session:
+        names = select(RunMetric.name).where(RunMetric.run_id == run.id)
+        assert {"loss", "learning_rate"} <= set(session.exec(names))
+
+
+def test_a_wandb_training_without_an_answer_is_adopted_once_its_adapter_is_there(queued, world):
+    run_id, _ = queued("wandb")
+    world.speed = 0.0
+    world.fail("wandb POST *sft-training-jobs", "drop", effect=True)
+    go(run_id, until=unconfirmed)
+    world.speed = 900.0
+    world.advance(60)
+    with session_scope() as session:
+        session.execute(update(RemoteJobRow).where(RemoteJobRow.run_id == run_id).values(wait_until=None))
+    change(run_id, due_at=None)
+    (run,) = go(run_id)
+    assert (run.state, run.error) == (RunState.DONE, "")
+    assert (row_of(run_id).creates, world.count_made("wandb", "job")) == (1, 1)
 
 
 CREATES = {
