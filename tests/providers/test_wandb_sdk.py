@@ -1,5 +1,5 @@
-"""The official wandb package against the emulated service: that it takes what the package sends, and that the package
-reads what Tunebook sent. The package is installed into an environment of its own."""
+"""The official packages (wandb for artifacts, openpipe-art for trainings) against the emulated service: that it takes
+what they send, and that they read what Tunebook sent. They are installed into an environment of their own."""
 
 import os
 import subprocess
@@ -11,7 +11,8 @@ import pytest
 from tests.providers.scenario import on_stage
 
 pytestmark = pytest.mark.slow
-PACKAGE = "wandb==0.31.0"
+# openpipe-art without what it needs for training at home; its client of the service needs openai alone.
+PACKAGES = (("wandb==0.31.0", "openai>=2"), ("--no-deps", "openpipe-art==0.5.18"))
 KEY = "0123456789" * 4
 FIELDS = {"entity": "lab", "project": "colours"}
 LOG = """
@@ -33,17 +34,45 @@ artifact.download(root=root)
 artifact.verify(root=root)
 print(artifact.digest)
 """
+ART = """
+import asyncio, sys, types
+from importlib.metadata import distribution
+root = distribution("openpipe-art").locate_file("art")
+for name, folder in (("art", root), ("art.serverless", root / "serverless")):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [str(folder)]
+sys.modules["art.trajectories"] = types.ModuleType("art.trajectories")
+sys.modules["art.trajectories"].TrajectoryGroup = object
+from art.serverless.client import Client
+client = Client(api_key=sys.argv[2], base_url=sys.argv[1] + "/v1")
+"""
+TRAIN = """
+async def train(base_model, name, address):
+    names = {"entity": "lab", "project": "colours", "name": name, "base_model": base_model}
+    model = await client.models.create(**names, return_existing=True)
+    config = {"batch_size": 2, "learning_rate": 5e-5}
+    job = await client.sft_training_jobs.create(model_id=model.id, training_data_url=address, config=config)
+    print(model.run_id, job.id)
+asyncio.run(train(*sys.argv[3:]))
+"""
+EVENTS = """
+async def count(job):
+    found = [event.type async for event in client.sft_training_jobs.events.list(training_job_id=job)]
+    print(len(found), found[0], found[-1])
+asyncio.run(count(sys.argv[3]))
+"""
 
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    """The interpreter of an environment with the package."""
+    """The interpreter of an environment with the packages."""
     folder = tmp_path_factory.mktemp("wandb")
     venv.create(folder, with_pip=True)
     found = folder / "bin" / "python"
-    made = subprocess.run([found, "-m", "pip", "install", "-q", PACKAGE], capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"{PACKAGE} cannot be installed here: {made.stderr[-300:]}")
+    for some in PACKAGES:
+        made = subprocess.run([found, "-m", "pip", "install", "-q", *some], capture_output=True, text=True)
+        if made.returncode:
+            pytest.skip(f"{some} cannot be installed here: {made.stderr[-300:]}")
     return found
 
 
@@ -55,9 +84,9 @@ def stage(tmp_path):
 
 @pytest.fixture
 def speak(python, stage, tmp_path):
-    """Runs a script of the package in a home of its own; gives what it printed last."""
+    """Runs a script with the packages in a home of its own; gives the words that it printed."""
 
-    def run(script: str, *given: str) -> str:
+    def run(script: str, *given: str) -> list[str]:
         home = tmp_path / "home"
         home.mkdir(exist_ok=True)
         quiet = {"WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
@@ -71,7 +100,7 @@ def speak(python, stage, tmp_path):
             timeout=120,
         )
         assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout.split()[-1]
+        return done.stdout.split()
 
     return run
 
@@ -83,7 +112,7 @@ def test_the_environment_is_its_own(python):
 def test_the_package_reads_the_training_data_that_tunebook_sent(stage, speak, tmp_path):
     address = stage.upload(stage.job())["train"]
     name, root = address.removeprefix("wandb-artifact:///"), tmp_path / "fetched"
-    digest = speak(FETCH, name, "dataset", str(root))
+    (digest,) = speak(FETCH, name, "dataset", str(root))
     assert (root / "train.jsonl").read_bytes() == (tmp_path / "train.epochs.jsonl").read_bytes()
     (artifact,) = stage.world.things["wandb", "main", "artifact"].values()
     assert digest == artifact["digest"]
@@ -92,7 +121,7 @@ def test_the_package_reads_the_training_data_that_tunebook_sent(stage, speak, tm
 def test_a_training_takes_the_data_that_the_package_sent(stage, speak, tmp_path):
     job = stage.job()
     files = stage.upload(job)
-    name = speak(LOG, str(tmp_path / "train.epochs.jsonl"))
+    (name,) = speak(LOG, str(tmp_path / "train.epochs.jsonl"))
     assert name == "lab/colours/sdk-data:v0"
     # The same bytes: the package's digest of the whole is ours.
     ours, theirs = stage.world.things["wandb", "main", "artifact"].values()
@@ -109,3 +138,14 @@ def test_the_package_and_tunebook_fetch_the_same_adapter(stage, speak, tmp_path)
     assert len(written) == 2
     for path in written:
         assert path.read_bytes() == (root / path.name).read_bytes()
+
+
+def test_a_training_that_the_package_began_is_followed(stage, speak):
+    job = stage.job()
+    address = stage.upload(job)["train"]
+    run, id = speak(ART + TRAIN, job.model, job.launch_key, address)
+    assert [each["run_id"] for each in stage.world.things["wandb", "main", "model"].values()] == [run]
+    done = stage.finish(f"{job.launch_key}:{id}")
+    assert done.model.endswith(f"/{job.launch_key}:step36")
+    lines = stage.provider.training.logs(stage.api, done, "").lines
+    assert speak(ART + EVENTS, id) == [str(len(lines)), "training_started", "training_ended"]
