@@ -34,7 +34,7 @@ NOTICE = (
     "from 6 January 2027. The models named here and everything tuned on them stop answering on 14 January 2027; their "
     "weights cannot be downloaded. Store predictions before."
 )
-READ = "OpenAI's pricing page, copies from 2026-05-07 on, read 2026-11-24"
+READ = "copies of OpenAI's pricing page kept by others, from 2026-05-07 on, read 2026-11-24"
 TOP_LOGPROBS = 20
 # Names of models that answer no chat.
 NO_CHAT = re.compile(

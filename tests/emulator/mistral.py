@@ -182,8 +182,8 @@ def one(call: Call) -> Any:
 @SERVICE.route("POST", "/v1/fine_tuning/jobs/{id}/start")
 def start(call: Call) -> Any:
     job = call.thing("job", call.params["id"])
-    if job["auto_start"]:
-        raise Problem(409, "The job was started already")
+    if job["auto_start"] or job["_timeline"].state(call.world) != "VALIDATED":
+        raise Problem(409, "Only a validated job can be started")
     job["auto_start"] = True
     call.made("start", job["id"], job["suffix"] or "")
     job["_timeline"] = Timeline(TRAINS, "SUCCESS", call.world.now())

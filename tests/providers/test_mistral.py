@@ -37,6 +37,8 @@ def test_creating_costs_nothing_and_starting_is_a_call_of_its_own(stage):
     training, job = stage.provider.training, stage.job(count=60)
     assert training.repeat == Repeat.FREE_CREATE
     made = training.submit(stage.api, job, stage.upload(job))
+    with pytest.raises(errors.Busy):
+        training.start(stage.api, made.id)
     stage.world.advance(100)
     waiting = training.poll(stage.api, made.id)
     assert (waiting.state, waiting.phase) == ("VALIDATED", Phase.WAITING)
@@ -44,6 +46,9 @@ def test_creating_costs_nothing_and_starting_is_a_call_of_its_own(stage):
     assert [each.id for each in training.find(stage.api, KEY_OF_RUN)] == [made.id]
     assert training.find(stage.api, "tb-ffffffffffffffff") == []
     training.start(stage.api, made.id)
+    stage.world.advance(1)
+    assert training.start(stage.api, made.id).state == "RUNNING"  # started already: nothing is sent
+    assert len([made for made in stage.world.made if made.kind == "start"]) == 1
     assert stage.finish(made.id).phase == Phase.DONE
 
 

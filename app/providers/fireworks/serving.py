@@ -62,6 +62,7 @@ def submit_batch(api: Api, path: Path, model: str, decoding: Decoding, launch_ke
         "outputDatasetId": f"{account(api)}/datasets/{launch_key}-answers",
         "inferenceParameters": {"maxTokens": decoding.max_tokens, "temperature": decoding.temperature},
     }
+    api.creating()
     raw = api.post(address(f"{account(api)}/{JOBS}"), params={"batchInferenceJobId": launch_key}, json=body)
     return batch_of(api, raw)
 
@@ -148,4 +149,5 @@ BATCH = Batch(
     poll=poll_batch,
     cancel=cancel_batch,
     read=read_batch,
+    says_creating=True,
 )

@@ -61,6 +61,7 @@ def submit(api: Api, path: Path, model: str, decoding: Decoding, launch_key: str
         "metadata": {KEY: launch_key},
         "timeout_hours": 24,
     }
+    api.creating()
     return batch_of(api, api.post("batch/jobs", json=body))
 
 
@@ -132,4 +133,5 @@ BATCH = Batch(
     poll=poll,
     cancel=cancel,
     read=read,
+    says_creating=True,
 )

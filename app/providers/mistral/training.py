@@ -27,6 +27,7 @@ from app.providers._shapes import (
 JOBS = "fine_tuning/jobs"
 PAGE, MOST_PAGES = 100, 200
 UPLOAD_SECONDS = 600.0
+CHECK_SECONDS = 5.0
 MOST_BYTES = 512 * 10**6
 # A validation file may have 1 MB, and a twentieth of the training file.
 MOST_VALIDATION_BYTES, VALIDATION_SHARE = 10**6, 0.05
@@ -190,7 +191,12 @@ def submit(api: Api, job: TuningJob, files: Mapping[str, str]) -> RemoteJob:
 
 
 def start(api: Api, id: str) -> RemoteJob:
-    """Starts a job, which is what costs."""
+    """Starts a job, which is what costs. Raises errors.Busy while its files are still being validated."""
+    job = poll(api, id)
+    if job.state in ("QUEUED", "VALIDATING"):
+        raise errors.Busy(f"{api.access.label} still validates the job's files.", wait=CHECK_SECONDS)
+    if job.state != "VALIDATED":
+        return job
     return job_of(api, api.post(f"{JOBS}/{id}/start"))
 
 

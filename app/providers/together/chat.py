@@ -93,6 +93,7 @@ def submit_batch(api: Api, path: Path, model: str, decoding: Decoding, launch_ke
     finally:
         marked.unlink()
     asked = {"input_file_id": file.id, "endpoint": ENDPOINT, "completion_window": "24h", "model_id": model}
+    api.creating()
     return batch_of(api, mapping(api.post("batches", json=asked), "job"), launch_key)
 
 
@@ -157,4 +158,5 @@ BATCH = Batch(
     poll=poll_batch,
     cancel=shape.cancel,
     read=read_batch,
+    says_creating=True,
 )
