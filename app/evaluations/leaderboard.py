@@ -11,6 +11,7 @@ from app.catalog.models import model_label
 from app.evaluations.looks import note_look
 from app.lab.actor import Actor, owned
 from app.metrics import for_task
+from app.runs.hosted_cost import known_cost
 from app.runs.lock import locked_runs, not_locked
 from app.tables import ACTIVE, Dataset, Evaluation, Run, RunState, Score, Scoring
 
@@ -61,7 +62,7 @@ class LeaderboardRow:
     scores: dict[str, ScoreView]
     primary: ScoreView | None
     seconds: float | None
-    microdollars: int
+    microdollars: int | None
     scoring_id: int | None
     evaluation_id: int | None
     items: int
@@ -241,7 +242,7 @@ def _row(
         scores=views,
         primary=views.get(PRIMARY.get(task, "exact_match")),
         seconds=seconds,
-        microdollars=run.cost_microdollars,
+        microdollars=known_cost(run),
         scoring_id=newest[1] if newest else None,
         evaluation_id=newest[0] if newest else None,
         items=newest[2] if newest else 0,

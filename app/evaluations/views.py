@@ -45,7 +45,7 @@ def run_json(session: Session, actor: Actor, run_id: int) -> dict[str, Any]:
         "ledger": run.ledger,
         "snapshot": run.snapshot,
         "estimate": run.estimate,
-        "cost_microdollars": run.cost_microdollars,
+        "cost_microdollars": view.microdollars,
         # The job at the hosted service; None for runs of this machine.
         "service": hosted_json(view.hosted),
         "seconds": view.seconds,

@@ -239,7 +239,10 @@ def _cost(state: PaperState) -> list[str]:
     if not ran:
         return []
     usage = [run.snapshot.get("usage") or {} for run in ran]
-    said = [f"The {plural(len(ran), 'run')} cost {money(sum(run.microdollars for run in ran))} in all."]
+    known = [run.microdollars for run in ran if run.microdollars is not None]
+    said = [f"The {plural(len(known), 'run')} cost {money(sum(known))} in all."] if known else []
+    if len(known) < len(ran):
+        said.append(f"What {plural(len(ran) - len(known), 'run')} cost was not told by the service.")
     seconds = [one["train_seconds"] for one in usage if one.get("train_seconds")]
     if seconds:
         said.append(f"Training took {duration(sum(seconds))} in all.")

@@ -27,6 +27,7 @@ from app.exports.machine import without_paths
 from app.exports.pairs import PairTest, pair_tests
 from app.lab.actor import Actor
 from app.runs.augment import describe_augment
+from app.runs.hosted_cost import known_cost
 from app.tables import Dataset, Experiment, Run, Split
 
 # The score that right and wrong answers make, which McNemar's test is about.
@@ -59,7 +60,7 @@ class PaperRun:
     judge: dict[str, Any]
     part: str
     items: int
-    microdollars: int
+    microdollars: int | None
     started_at: datetime | None
     ended_at: datetime | None
 
@@ -180,7 +181,7 @@ def _read(session: Session, actor: Actor, row: LeaderboardRow, unseen: dict[str,
         judge=_judge(session, scored.evaluation.id or 0),
         part=scored.evaluation.part,
         items=scored.evaluation.items,
-        microdollars=run.cost_microdollars,
+        microdollars=known_cost(run),
         started_at=run.started_at,
         ended_at=run.ended_at,
     )

@@ -8,6 +8,12 @@ from app.runs.hosted_prepare import find_offer
 from app.tables import RemoteJobRow, Run
 
 
+def known_cost(run: Run) -> int | None:
+    """What the run has cost, in micro-dollars; None where nobody knew its price beforehand and no bill came."""
+    unknown = run.estimate.get("microdollars", 0) is None and not run.cost_microdollars
+    return None if unknown else run.cost_microdollars
+
+
 def bill(run: Run, row: RemoteJobRow, job: RemoteJob) -> dict[str, Any]:
     """{"cost_microdollars": ...} of the run, or {} while nothing is known. An impossible amount is not believed."""
     if job.cost_microdollars is not None and job.cost_microdollars >= 0:

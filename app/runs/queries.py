@@ -14,6 +14,7 @@ from app.lab.actor import Actor, find
 from app.lab.reservations import MoneyLine, run_money
 from app.runs import outputs
 from app.runs.bundle import bundle_files
+from app.runs.hosted_cost import known_cost
 from app.runs.hosted_view import HostedView, hosted_view
 from app.runs.ledger import LedgerRow, show
 from app.runs.lock import locked_runs
@@ -58,7 +59,7 @@ class RunView:
     progress_note: str
     seconds_left: float | None
     seconds: float | None
-    microdollars: int
+    microdollars: int | None
     error: str
     hint: str
     ledger: list[LedgerRow]
@@ -118,7 +119,7 @@ def run_view(session: Session, actor: Actor, run_id: int) -> RunView:
         progress_note=run.progress_note,
         seconds_left=run.seconds_left,
         seconds=(end - run.started_at).total_seconds() if end and run.started_at else None,
-        microdollars=run.cost_microdollars,
+        microdollars=known_cost(run),
         error=run.error,
         hint=run.hint,
         ledger=show(run.ledger, labels_of(run), run.state == RunState.DONE),
