@@ -5,9 +5,13 @@ multinomial; else one weight per item is drawn, times the rows in one matrix pro
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from app.statistics.sums import Array, Numbers, Sums
 
@@ -149,8 +153,20 @@ def weights(counts: Numbers, resamples: int, seed: int, items: int = 0) -> Itera
         resamples -= size
 
 
+@lru_cache
+def _pools() -> Any:
+    return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Matrix products on one thread within the block: these are thin, and threads that wait for each other on a busy
+    machine made them six times slower than one alone."""
+    pools: AbstractContextManager[Any] = _pools().limit(limits=1, user_api="blas")
+    return pools
+
+
 def resampled(drawn: Table, resamples: int = RESAMPLES, seed: int = SEED) -> Array:
     """Each side's metric on seeded resamples (resamples × sides)."""
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), one_thread():
         chunks = [drawn.values(chunk @ drawn.rows) for chunk in weights(drawn.counts, resamples, seed)]
     return np.concatenate(chunks)

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.statistics.draws import CHUNK, RESAMPLES, SEED, Grouping, Table, resampled, table, weights
+from app.statistics.draws import (
+    CHUNK,
+    RESAMPLES,
+    SEED,
+    Grouping,
+    Table,
+    one_thread,
+    resampled,
+    table,
+    weights,
+)
 from app.statistics.intervals import bca, percentile
 from app.statistics.sums import Array, Estimate, Numbers, Ranked, Statistic, Sums
 
@@ -115,7 +125,8 @@ def permutation_tests(
     seen = [abs(float(one.difference(np.zeros((1, one.gap.shape[1])))[0])) for one in swapped]
     extreme, tried = np.zeros(len(swapped), dtype=np.int64), 0
     for swaps in _swaps(counts, permutations):
-        moved, start = swaps @ (np.repeat(gap, counts, axis=0) if swaps.shape[1] > len(gap) else gap), 0
+        with one_thread():
+            moved, start = swaps @ (np.repeat(gap, counts, axis=0) if swaps.shape[1] > len(gap) else gap), 0
         for i, one in enumerate(swapped):
             width = one.gap.shape[1]
             extreme[i] += _as_extreme(one.difference(moved[:, start : start + width]), seen[i])
