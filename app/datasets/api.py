@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
 from app.datasets.from_hub import add_from_hub
@@ -19,6 +19,7 @@ from app.datasets.queries import (
     stored_file,
 )
 from app.datasets.service import add_sample, correct_task, make_split, map_dataset, upload_dataset
+from app.datasets.split_file import split_rows
 from app.errors import Invalid
 from app.web.session import Acting, Database
 from app.web.upload import Uploading, upload_body
@@ -184,6 +185,14 @@ def get_file(dataset_id: int, session: Database, actor: Acting) -> FileResponse:
     """The file, byte for byte as it was uploaded."""
     path, name = stored_file(session, actor, dataset_id)
     return FileResponse(path, media_type="application/octet-stream", filename=name)
+
+
+@router.get("/datasets/{dataset_id}/splits/{split_id}.jsonl")
+def get_split_file(dataset_id: int, split_id: int, session: Database, actor: Acting) -> StreamingResponse:
+    """The split as OpenPipe's JSON Lines, each row with its part."""
+    name, lines = split_rows(session, actor, dataset_id, split_id)
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(lines, media_type="application/jsonl", headers=headers)
 
 
 def read_mapping(text: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from sqlmodel import Session
 
 from app.datasets import page as drawing
@@ -12,6 +12,7 @@ from app.datasets.forms import SplitForm, read_split_form, split_request
 from app.datasets.from_hub import add_from_hub
 from app.datasets.queries import dataset_view, items_page, list_samples, stored_file
 from app.datasets.service import add_sample, correct_task, make_split, map_dataset, upload_dataset
+from app.datasets.split_file import split_rows
 from app.errors import Invalid, TunebookError
 from app.lab.actor import Actor
 from app.web.forms import Posted, text
@@ -105,6 +106,14 @@ def _dataset(
         drawn=drawing.draw(view),
         **{**shown, **tried},
     )
+
+
+@router.get("/datasets/{dataset_id}/splits/{split_id}.jsonl")
+def split_file(dataset_id: int, split_id: int, session: Database, actor: Acting) -> StreamingResponse:
+    """The split as OpenPipe's JSON Lines, each row with its part."""
+    name, lines = split_rows(session, actor, dataset_id, split_id)
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(lines, media_type="application/jsonl", headers=headers)
 
 
 @router.get("/datasets/{dataset_id}/check")
