@@ -1,7 +1,8 @@
 """What a test in another process does over HTTP below /_emulator/: look at the state, set it, inject faults.
 
 GET state, GET seen, GET things/SERVICE/KIND; POST faults {route, kind, ...}, DELETE faults; POST set {speed, late_list,
-refused_keys, paces}; POST advance {seconds}; POST reset.
+refused_keys, paces}; POST advance {seconds}; POST by-hand {service, model}, what a person does at the service itself;
+POST reset.
 """
 
 import json
@@ -39,6 +40,10 @@ def control(world: World, method: str, path: str, raw: bytes) -> Answer:
             _set(world, asked)
         elif what == "POST advance":
             world.advance(asked["seconds"])
+        elif what == "POST by-hand":
+            from tests.emulator._server import service
+
+            service(asked["service"]).by_hand(world, asked["model"])
         elif what == "POST reset":
             for each in (world.things, world.blobs, world.faults, world.seen, world.made, world.microdollars):
                 each.clear()
