@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -33,6 +33,14 @@ NO_MONEY = (
     "spending limit",
     "suspended",
 )
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Named = TypeVar("Named", bound=_HasId)
 
 
 @dataclass(frozen=True)
@@ -173,6 +181,12 @@ class Api:
             if time.monotonic() > deadline:
                 raise self.unclear("did not finish its answer in time")
         return bytes(body)
+
+    def about(self, found: Named, id: str) -> Named:
+        """`found`, where it is the thing that was asked about; else Unclear: another one's state must not be believed."""
+        if found.id != id:
+            raise self.unclear(f"answered about {found.id or 'something without an id'} instead of {id}")
+        return found
 
     def unclear(self, what: str) -> errors.Unclear:
         """Unclear, as a sentence on this service."""

@@ -124,10 +124,7 @@ def list_jobs(api: Api) -> Iterator[RemoteJob]:
 
 def poll(api: Api, id: str) -> RemoteJob:
     """The job as it stands. Raises errors.Unclear for an answer about another one."""
-    job = job_of(api, api.get(f"{JOBS}/{id}"))
-    if job.id != id:
-        raise api.unclear("answered about another job")
-    return job
+    return api.about(job_of(api, api.get(f"{JOBS}/{id}")), id)
 
 
 def cancel(api: Api, id: str) -> None:

@@ -76,10 +76,7 @@ def find(api: Api, launch_key: str) -> list[RemoteBatch]:
 
 def poll(api: Api, id: str) -> RemoteBatch:
     """The batch as it stands. Raises errors.Unclear for an answer about another one."""
-    batch = batch_of(api, api.get(f"batches/{id}"))
-    if batch.id != id:
-        raise api.unclear("answered about another batch")
-    return batch
+    return api.about(batch_of(api, api.get(f"batches/{id}")), id)
 
 
 def cancel(api: Api, id: str) -> None:

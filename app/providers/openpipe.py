@@ -203,10 +203,7 @@ def list_jobs(api: Api) -> Iterator[RemoteJob]:
 
 def poll(api: Api, id: str) -> RemoteJob:
     """The model as it stands; its id is its slug. Raises errors.Unclear for an answer about another one."""
-    job = job_of(api, api.get(f"models/{id}"))
-    if job.id != id:
-        raise api.unclear("answered about another model")
-    return job
+    return api.about(job_of(api, api.get(f"models/{id}")), id)
 
 
 def job_of(api: Api, raw: Any) -> RemoteJob:

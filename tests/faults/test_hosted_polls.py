@@ -43,7 +43,7 @@ def test_l12_another_jobs_answer_is_not_believed(hosted: Hosted, world: World) -
     go(run_id, until=(RunState.TRAINING,))
     own = row_of(run_id).remote_id
     world.fail(ANY_POLL, "edit", times=2, edit={"id": "ftjob-other", "status": "failed"})
-    (run,) = go(run_id, until=lambda run: "another job" in row_of(run_id).trouble)
+    (run,) = go(run_id, until=lambda run: "ftjob-other" in row_of(run_id).trouble)
     assert (run.state, row_of(run_id).remote_id) == (RunState.TRAINING, own)
     (run,) = go(run_id)
     assert run.state == RunState.DONE

@@ -59,10 +59,7 @@ def list_running(api: Api) -> list[Deployment]:
 
 def poll(api: Api, id: str) -> Deployment:
     """The deployment as it stands. Raises errors.Gone once it is removed."""
-    found = _deployment(api, api.get(address(id)))
-    if found.id != id:
-        raise api.unclear("answered about another deployment")
-    return found
+    return api.about(_deployment(api, api.get(address(id))), id)
 
 
 def stop(api: Api, deployment: Deployment) -> None:

@@ -111,9 +111,7 @@ def list_jobs(api: Api) -> Iterator[RemoteJob]:
 def poll(api: Api, id: str) -> RemoteJob:
     """The job as it stands. When it is done, the model itself says which of its layers were adapted."""
     name = id if "/" in id else f"{account(api)}/{SFT}/{id}"
-    job = job_of(api, api.get(address(name)))
-    if job.id != name:
-        raise api.unclear("answered about another job")
+    job = api.about(job_of(api, api.get(address(name))), name)
     if job.phase != Phase.DONE or not job.model:
         return job
     try:

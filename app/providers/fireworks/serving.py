@@ -77,10 +77,7 @@ def find_batch(api: Api, launch_key: str) -> list[RemoteBatch]:
 
 def poll_batch(api: Api, id: str) -> RemoteBatch:
     """The batch as it stands. Raises errors.Unclear for an answer about another one."""
-    batch = batch_of(api, api.get(address(id)))
-    if batch.id != id:
-        raise api.unclear("answered about another batch")
-    return batch
+    return api.about(batch_of(api, api.get(address(id))), id)
 
 
 def cancel_batch(api: Api, id: str) -> None:

@@ -106,10 +106,7 @@ def find(api: Api, launch_key: str) -> list[RemoteJob]:
 
 def poll(api: Api, id: str) -> RemoteJob:
     """The training as it stands. Raises errors.Unclear for an answer about another one."""
-    job = job_of(api, api.get(f"trainings/{id}"))
-    if job.id != id:
-        raise api.unclear("answered about another training")
-    return job
+    return api.about(job_of(api, api.get(f"trainings/{id}")), id)
 
 
 def cancel(api: Api, id: str) -> None:

@@ -126,10 +126,7 @@ def find_batch(api: Api, launch_key: str) -> list[RemoteBatch]:
 
 def poll_batch(api: Api, id: str) -> RemoteBatch:
     """The batch as it stands. Raises errors.Unclear for an answer about another one."""
-    batch = batch_of(api, mapping(api.get(f"batches/{id}")))
-    if batch.id != id:
-        raise api.unclear("answered about another batch")
-    return batch
+    return api.about(batch_of(api, mapping(api.get(f"batches/{id}"))), id)
 
 
 def batch_of(api: Api, raw: Mapping[str, Any], launch_key: str = "") -> RemoteBatch:

@@ -200,9 +200,7 @@ def poll(api: Api, id: str) -> RemoteJob:
     """The job as it stands. The job's own address leaves out seed, suffix, packing and longest sequence, which its
     row in the list has: that row is read too, before the training and after it."""
     raw = mapping(api.get(f"{JOBS}/{id}"))
-    job = job_of(api, raw)
-    if job.id != id:
-        raise api.unclear("answered about another job")
+    job = api.about(job_of(api, raw), id)
     if job.phase not in (Phase.WAITING, *ENDED) or "random_seed" in raw:
         return job
     row = next((each for each in listed(api, api.get(JOBS)) if text(each, "id") == id), {})
