@@ -3,13 +3,14 @@
 #   TRAIN=0                   without PyTorch: baselines still work
 #   TORCH_INDEX=URL           where else pip looks for PyTorch
 #   PYTHON=python3.13         the Python to make the environment with
+#   JOBS=3                    test processes: one more than a small machine has cores, since many tests wait
 
 SHELL := /bin/sh
 PYTHON ?= python3
 VENV ?= .venv
 TRAIN ?= 1
 TORCH := 2.13.0
-JOBS ?= 2
+JOBS ?= 3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 # What is installed is remembered by the content of pyproject.toml, so that a second start installs nothing.

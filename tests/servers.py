@@ -68,6 +68,9 @@ class Postgres:
 
     def emptied(self) -> str:
         """The address of the database, without rows and with ids from 1; whoever is still connected is put out."""
+        if self.connection.closed:
+            # One connection that was lost must not fail all tests that follow.
+            self.connection = psycopg.connect(self.address, autocommit=True)
         self.connection.execute(OTHERS)
         self.connection.execute(EMPTY)
         return self.address
