@@ -242,10 +242,12 @@ def _take_in(session: Session, base_url: str, credential_id: int | None, found: 
     if known is not None:
         if known.state != S.STOPPED:
             return False
+        # What it cost until it was said to be stopped stands on the run already.
         put_row(
             session,
             known,
             state=S.STOPPING,
+            asked_at=moment,
             stopped_at=None,
             due_at=None,
             remote_id=found.id[:300],

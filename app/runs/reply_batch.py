@@ -13,6 +13,7 @@ from sqlmodel import select
 from app.catalog.ways import BATCH, CHAT
 from app.clock import now
 from app.config import settings
+from app.db import sync_to_disk
 from app.errors import AlreadyThere, Busy, Gone, KeyRefused, OutOfCredit, ProviderError, Refused, Unclear
 from app.providers._base import Batch, Repeat
 from app.providers._http import Api
@@ -65,6 +66,7 @@ def _send(plan: Plan, save: Save, batch: Batch, api: Api, row: RemoteBatchRow) -
             if session.exec(select(Run.cancel_asked).where(Run.id == run.id)).one():
                 raise _Cancelled
             put_piece(session, row, sent=Sent.SENDING, sent_at=now(), looks=0)
+        sync_to_disk()
 
     try:
         if batch.says_creating:

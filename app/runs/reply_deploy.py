@@ -9,7 +9,7 @@ from sqlmodel import col, select
 
 from app.clock import in_seconds, now
 from app.config import settings
-from app.db import session_scope
+from app.db import session_scope, sync_to_disk
 from app.errors import AlreadyThere, Busy, Gone, KeyRefused, OutOfCredit, Refused, Unclear
 from app.providers._base import Deploy
 from app.providers._http import Api
@@ -104,6 +104,7 @@ def _create(plan: Plan, save: Save, deploy: Deploy, api: Api, row: DeploymentRow
         if session.exec(select(Run.cancel_asked).where(Run.id == run.id)).one():
             return
         put_row(session, row, sent=Sent.SENDING, looks=0)
+    sync_to_disk()
     try:
         made = deploy.create(api, job, row.launch_key)
     except (Busy, KeyRefused, OutOfCredit):

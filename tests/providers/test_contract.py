@@ -165,8 +165,6 @@ def test_its_emulated_service_takes_every_call(name, tmp_path):
 def test_a_wrong_key_is_told_and_never_repeated(name, tmp_path):
     fields = {field.name: field.name for field in providers()[name].fields if field.required}
     with on_stage(name, tmp_path, fields) as stage:
-        if not stage.provider.key_required:
-            pytest.skip("it needs no key")
         stage.world.refused_keys.add(KEY)
         with pytest.raises(errors.KeyRefused) as failure:
             stage.provider.check_key(stage.api)

@@ -207,3 +207,34 @@ def test_a_running_one_that_no_row_knows_is_found_and_stopped(tuned: int, world:
     assert [line.run_id for line in live(tuned)] == [tuned]
     assert stopped(tuned).state == DeploymentState.STOPPED
     assert served(world) == 0
+
+
+@pytest.mark.laptop
+def test_one_that_was_said_to_be_stopped_is_stopped_again_and_its_hours_count_once(
+    tuned: int, world: World
+) -> None:
+    deployed(tuned)
+    change(tuned, state=RunState.FAILED)
+    (row,) = rows(tuned)
+    with session_scope() as session:
+        earlier = now() - timedelta(hours=10)
+        values = {"state": DeploymentState.STOPPED, "asked_at": earlier, "stopped_at": now()}
+        session.execute(update(DeploymentRow).where(DeploymentRow.id == row.id).values(**values))
+    assert deployments.look_for_unknown(tuned) == 1
+    hourly = stopped(tuned).hourly_microdollars or 0
+    assert served(world) == 0
+    assert hourly > 0
+    assert read(tuned).cost_microdollars < hourly  # not the ten hours once more
+
+
+@pytest.mark.laptop
+def test_nothing_is_deployed_while_the_disk_does_not_keep_that_it_was_asked(
+    tuned: int, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("app.runs.reply_deploy.sync_to_disk", full)
+    assert finish(tuned).state == RunState.FAILED
+    assert served(world) == 0
+    assert world.count(CREATE) == 0
