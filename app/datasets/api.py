@@ -40,7 +40,7 @@ class TaskAsked(BaseModel):
 
 
 class MappingAsked(BaseModel):
-    """Columns of a CSV or Parquet file by field: prompt, answer, system, split."""
+    """Columns of a CSV or Parquet file by field: prompt, answer, rejected, system, split."""
 
     mapping: dict[str, str]
 
@@ -172,6 +172,7 @@ def get_items(
                 "messages": [*shown.item.prompt, shown.item.answer_message],
                 "tools": shown.item.tools,
                 "answer": shown.item.answer,
+                "rejected_message": shown.item.rejected_message,
             }
             for shown in page.items
         ],
@@ -251,6 +252,7 @@ def split_json(split: SplitView) -> dict[str, Any]:
         "counts": split.counts,
         "labels": split.labels,
         "leaks": split.leaks,
+        "rejected": split.rejected,
         "ceiling": split.ceiling,
         "groups": split.groups,
         "remarks": split.remarks,

@@ -13,6 +13,8 @@ WARNINGS = {
     "blank-lines": "Blank lines were skipped.",
     "empty-answer": "The answer is empty: a model would learn to say nothing.",
     "weight-zero": "The last answer has weight 0, so nothing is learned from it.",
+    "same-as-rejected": "The rejected answer is the same as the wanted one, so nothing is learned from the pair.",
+    "some-without-rejected": "Some rows have no rejected answer while others do; preference training leaves them out.",
     "long-row": "The row is over 4,096 tokens by estimate; models with a shorter context cut it.",
     "long-answer": "The answer is far longer than the others.",
     "some-without-split": "Some rows name no split while others do; they go to train.",

@@ -29,7 +29,7 @@ from app.datasets.index_table import (
 )
 from app.datasets.items import TEST, UNUSED, VALIDATION
 from app.datasets.lines import LineReader
-from app.datasets.make_split import Known, SplitRequest, draw_split, twins
+from app.datasets.make_split import Known, SplitRequest, draw_split, rejected_items, twins
 from app.datasets.parse import read_jsonl
 from app.datasets.rows import FORMATS
 from app.datasets.stored import open_rows, rows_file
@@ -129,11 +129,18 @@ def _finish(dataset: Dataset, report: Report, survey: Survey, spool: KeySpool, s
             _add_found(report, code, (found.count, lines_of(session, dataset_id, found.numbers)))
         if survey.answer_sizes.largest > limit and task in ("classification", "number", "text"):
             _add_found(report, "long-answer", found_lines(session, dataset_id, "long-answer", limit))
+        if 0 < survey.rejected < report.items:
+            _add_found(
+                report, "some-without-rejected", found_lines(session, dataset_id, "some-without-rejected")
+            )
+        dataset.facts = {**dataset.facts, "rejected": survey.rejected}
         codes = survey.answers.codes_by(dataset.labels) if dataset.labels else None
-        split = _first_split(session, dataset, survey.parts, report, Known(codes, twins(session, dataset)))
+        known = Known(codes, twins(session, dataset), rejected_items(session, dataset))
+        split = _first_split(session, dataset, survey.parts, report, known)
         keys = _metadata_keys(session, dataset)
     facts = dataset_facts(survey.tokens, survey.characters, survey.answer_sizes)
     facts |= {"labels": {label: counts[label] for label in dataset.labels}, "metadata_keys": keys}
+    facts["rejected"] = survey.rejected
     with save() as session:
         session.add(split)
         _update(

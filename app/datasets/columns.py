@@ -6,19 +6,23 @@ from typing import Any
 from app.datasets.flaws import Flaw
 
 UNMAPPED = "unmapped-columns"
-FIELDS = ("prompt", "answer", "system", "split")
+FIELDS = ("prompt", "answer", "rejected", "system", "split")
+# An empty name of one of these means that there is no such column, also where one could be guessed.
+OPTIONAL = ("rejected", "system", "split")
 # Names in the order of preference; compared without case, blanks and punctuation.
 NAMES = {
     "prompt": ("prompt", "input", "question", "instruction", "query", "user", "text", "sentence", "request"),
     "answer": ("completion", "answer", "output", "response", "target", "label", "expected", "assistant",
-               "class", "category", "gold", "y"),
+               "class", "category", "gold", "y", "chosen", "preferred", "preferredoutput"),
+    "rejected": ("rejected", "rejectedmessage", "rejectedanswer", "rejectedresponse", "nonpreferred",
+                 "nonpreferredoutput"),
     "system": ("system", "systemprompt", "systemmessage"),
     "split": ("split", "part", "subset", "fold"),
 }  # fmt: skip
 
 
 def map_columns(columns: Sequence[str], mapping: Mapping[str, Any]) -> dict[str, str]:
-    """{"prompt": column, "answer": column, perhaps "system" and "split"}.
+    """{"prompt": column, "answer": column, perhaps "rejected", "system" and "split"}.
 
     `mapping` wins; what it leaves out is guessed by name. Raises Flaw that names the columns.
     """
@@ -36,7 +40,7 @@ def map_columns(columns: Sequence[str], mapping: Mapping[str, Any]) -> dict[str,
     for name, guesses in NAMES.items():
         free = {key: column for key, column in plain.items() if column not in given.values()}
         guess = next((free[key] for key in guesses if key in free), None)
-        if guess is not None and not (name in ("system", "split") and name in mapping):
+        if guess is not None and not (name in OPTIONAL and name in mapping):
             given.setdefault(name, guess)
     absent = [name for name in ("prompt", "answer") if name not in given]
     if absent:

@@ -82,6 +82,8 @@ def _chat_row(row: dict[str, Any], mapping: dict[str, str]) -> dict[str, Any]:
     if "system" in mapping and (instruction := _text(row, mapping["system"])):
         messages.insert(0, {"role": "system", "content": instruction})
     made: dict[str, Any] = {"messages": messages}
+    if "rejected" in mapping and (unwanted := _text(row, mapping["rejected"])):
+        made["rejected_message"] = {"role": "assistant", "content": unwanted}
     if "split" in mapping and (part := _text(row, mapping["split"]).strip()):
         made["split"] = part
     used = set(mapping.values())

@@ -12,6 +12,8 @@ from app.datasets.lines import BOM
 from app.datasets.rows import FORMATS, RowFormat
 
 HEAD = 256 * 1024
+# What OpenPipe adds to OpenAI's chat rows.
+OPENPIPE_KEYS = {"split", "rejected_message"}
 TABLES = {"csv": "CSV", "parquet": "Parquet"}
 TITLES = {name: kind.title for name, kind in FORMATS.items()} | TABLES
 
@@ -82,8 +84,8 @@ def _jsonl_format(text: bytes) -> str:
     rows = [row for line in lines if isinstance(row := _decoded(line), dict)]
     for row in rows:
         if kind := format_of_keys(set(row)):
-            split = kind.name == "openai-chat" and any("split" in other for other in rows)
-            return "openpipe" if split else kind.name
+            own = kind.name == "openai-chat" and any(OPENPIPE_KEYS & set(other) for other in rows)
+            return "openpipe" if own else kind.name
     return "openai-chat"
 
 

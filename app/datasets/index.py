@@ -33,6 +33,7 @@ class Columns(NamedTuple):
     answer_characters: list[int]
     tokens: list[int]
     file_part: list[int]
+    rejected: list[bool]
 
 
 class Indexed(NamedTuple):
@@ -78,6 +79,7 @@ def index_batch(batch: Batch, first: int) -> Indexed:
         sizes,
         tokens.tolist(),
         batch.parts,
+        [message is not None for message in batch.rejected],
     )
     return Indexed(columns, answers, normalised, list(map(hash, answers)), characters, tokens)
 

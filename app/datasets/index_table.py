@@ -65,6 +65,7 @@ def store_twins(session: Session, dataset_id: int, twins: Any) -> None:
 _FOUND = {
     "long-answer": col(Item.answer_characters) > bindparam("limit"),
     "some-without-split": col(Item.file_part) == UNUSED,
+    "some-without-rejected": col(Item.rejected).is_(False),
 }
 
 

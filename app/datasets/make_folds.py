@@ -5,7 +5,7 @@ before is found again by its name, so the same design on the same data is the sa
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -14,8 +14,15 @@ from sqlmodel import Session, col, select
 
 from app.datasets import folds as deals
 from app.datasets.items import PART_NAMES
-from app.datasets.leaks import find_ceiling
-from app.datasets.make_split import FEW_LABELS, balance, find_leaks, label_codes, read_groups, twins
+from app.datasets.make_split import (
+    FEW_LABELS,
+    Known,
+    label_codes,
+    read_groups,
+    read_known,
+    split_facts,
+    twins,
+)
 from app.datasets.split import split_hash
 from app.errors import Invalid
 from app.tables import Dataset, Split
@@ -192,20 +199,18 @@ def keep_splits(
         )
     )
     there = {(split.kind, split.name, split.sha256): split for split in found}
-    codes, same = label_codes(session, dataset), twins(session, dataset)
+    known = read_known(session, dataset)
     rows = []
     for one in drawings:
         digest = split_hash(dataset.sha256, one.parts)
-        row = there.get((one.kind, one.name, digest)) or _row(dataset, maker_id, one, digest, codes, same)
+        row = there.get((one.kind, one.name, digest)) or _row(dataset, maker_id, one, digest, known)
         session.add(row)
         rows.append(row)
     session.flush()
     return rows
 
 
-def _row(dataset: Dataset, maker_id: int, one: Drawing, digest: str, codes: Any, same: Any) -> Split:
-    parts = np.frombuffer(one.parts, np.uint8)
-    ceiling = find_ceiling(codes, same[0], same[2], parts)
+def _row(dataset: Dataset, maker_id: int, one: Drawing, digest: str, known: Known) -> Split:
     return Split(
         dataset_id=dataset.id or 0,
         project_id=dataset.project_id,
@@ -219,9 +224,5 @@ def _row(dataset: Dataset, maker_id: int, one: Drawing, digest: str, codes: Any,
         groups=one.groups,
         group_of=one.group_of,
         remarks=one.remarks,
-        facts={
-            "labels": balance(dataset.labels, codes, parts),
-            "leaks": find_leaks(same, parts),
-            "ceiling": asdict(ceiling) if ceiling else None,
-        },
+        facts=split_facts(dataset, known, np.frombuffer(one.parts, np.uint8)),
     )

@@ -49,10 +49,12 @@ class SplitRequest:
 
 
 class Known(NamedTuple):
-    """What a draw depends on: label codes (None without labels) and twins, as the two functions below give them."""
+    """What a draw depends on: label codes (None without labels), twins and the numbers of the items with a rejected
+    answer, as the functions below give them."""
 
     codes: Any
     twins: tuple[Any, Any, Any, Any]
+    rejected: Any
 
 
 def draw_split(
@@ -61,7 +63,7 @@ def draw_split(
     """The split as a row that is not stored yet; what is not known is read. Raises Invalid when it cannot be made."""
     if not 0 <= request.seed < 2**31:
         raise Invalid(f"The seed is {request.seed}.", "Use a whole number from 0 to 2,147,483,647.")
-    known = known or Known(label_codes(session, dataset), twins(session, dataset))
+    known = known or read_known(session, dataset)
     drawn = _draw(session, dataset, request, known)
     parts = np.frombuffer(drawn.parts, np.uint8)
     return Split(
@@ -77,17 +79,34 @@ def draw_split(
         groups=drawn.groups,
         group_of=drawn.group_of,
         remarks=drawn.remarks,
-        facts={
-            "labels": balance(dataset.labels, known.codes, parts),
-            "leaks": find_leaks(known.twins, parts),
-            "ceiling": _ceiling(known, parts),
-        },
+        facts=split_facts(dataset, known, parts),
     )
 
 
-def _ceiling(known: Known, parts: Any) -> dict[str, int] | None:
-    found = find_ceiling(known.codes, known.twins[0], known.twins[2], parts)
-    return asdict(found) if found else None
+def read_known(session: Session, dataset: Dataset) -> Known:
+    """What a draw depends on, read from the index."""
+    return Known(label_codes(session, dataset), twins(session, dataset), rejected_items(session, dataset))
+
+
+def split_facts(dataset: Dataset, known: Known, parts: Any) -> dict[str, Any]:
+    """What is stored of a split beside its parts: labels, leaks, ceiling, and {part: items with a rejected answer}."""
+    ceiling = find_ceiling(known.codes, known.twins[0], known.twins[2], parts)
+    rejected = np.bincount(parts[known.rejected], minlength=len(PART_NAMES)).tolist()
+    return {
+        "labels": balance(dataset.labels, known.codes, parts),
+        "leaks": find_leaks(known.twins, parts),
+        "ceiling": asdict(ceiling) if ceiling else None,
+        "rejected": dict(zip(PART_NAMES, rejected, strict=True)),
+    }
+
+
+def rejected_items(session: Session, dataset: Dataset) -> Any:
+    """The numbers of the items that have a rejected answer."""
+    if not dataset.facts.get("rejected"):
+        return np.empty(0, np.int64)
+    # The word for true is the same in SQLite and PostgreSQL.
+    rows = raw_rows(session, dataset.id or 0, "number", "AND rejected = true")
+    return np.fromiter((number for (number,) in rows), np.int64)
 
 
 def default_name(request: SplitRequest) -> str:

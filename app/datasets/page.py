@@ -49,12 +49,14 @@ class PartRow:
 
 @dataclass(frozen=True)
 class DrawnSplit:
-    """One split; `leaks` are sentences with the first lines, `parameters` how it was made."""
+    """One split; `leaks` are sentences with the first lines, `rejected` says how many items have a rejected answer,
+    `parameters` how it was made."""
 
     split: SplitView
     kind: str
     parts: list[PartRow]
     leaks: list[str]
+    rejected: str
     parameters: list[tuple[str, str]]
 
 
@@ -70,11 +72,11 @@ class LabelRow:
 
 @dataclass(frozen=True)
 class Turn:
-    """One message as the model sees it; the last one of an item is what it should write."""
+    """One message as the model sees it; `kind` "answer" is what it should write, "rejected" what it should not."""
 
     role: str
     text: str
-    answer: bool
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,14 @@ def _drawn_split(split: SplitView, colours: Mapping[str, str]) -> DrawnSplit:
         bar = stacked(shares, gap=0.4) if labels else ()
         parts.append(PartRow(name, items, percent(items / total), bar, said))
     parameters = [(name.replace("_", " "), _written(value)) for name, value in split.parameters.items()]
+    there = [f"{split.rejected[name]:,} {name}" for name in PART_NAMES if split.rejected.get(name)]
     return DrawnSplit(
-        split, KINDS.get(split.kind, split.kind), parts, leak_sentences(split.leaks), parameters
+        split,
+        KINDS.get(split.kind, split.kind),
+        parts,
+        leak_sentences(split.leaks),
+        f"Items with a rejected answer: {', '.join(there)}." if there else "",
+        parameters,
     )
 
 
@@ -220,8 +228,10 @@ def _histogram(made: Mapping[str, Sequence[int]] | None, over: int | None = None
 def item_view(shown: ShownItem) -> ItemView:
     """An item as its messages."""
     item = shown.item
-    turns = [Turn(message["role"], _said(message), False) for message in item.prompt]
-    turns.append(Turn(item.answer_message["role"], item.answer, True))
+    turns = [Turn(message["role"], _said(message)) for message in item.prompt]
+    turns.append(Turn(item.answer_message["role"], item.answer, "answer"))
+    if item.rejected_message:
+        turns.append(Turn("rejected", _said(item.rejected_message), "rejected"))
     tools = [str(tool.get("function", tool).get("name", "")) for tool in item.tools or []]
     named = [name for name in tools if name]
     return ItemView(item.line, item.item_id, shown.part, item.group, turns, named)

@@ -15,7 +15,7 @@ from app.datasets.explain import check_bytes, check_doubled_keys, count_keys_in,
 from app.datasets.flaws import Flaw
 from app.datasets.items import PART_OF, UNUSED, Message
 from app.datasets.lines import LINE_CAP, Block, LineReader
-from app.datasets.rows import RowFormat, Tools, part_code, settle
+from app.datasets.rows import RowFormat, Tools, part_code, settle, settle_rejected
 
 _NEWLINE, _RETURN, _QUOTE, _COLON, _BACKSLASH, _OPEN, _CLOSE = (ord(c) for c in '\n\r":\\{}')
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -25,7 +25,7 @@ _PARTS |= PART_OF | {name.lower(): code for name, code in PART_OF.items()}
 
 class Batch(NamedTuple):
     """Items side by side: where each stands (line, byte offset, bytes), its chat, the part that
-    the file names (UNUSED for none) and its tools."""
+    the file names (UNUSED for none), its tools and its rejected answer."""
 
     lines: list[int]
     offsets: list[int]
@@ -33,6 +33,7 @@ class Batch(NamedTuple):
     chats: list[list[Message]]
     parts: list[int]
     tools: list[Tools]
+    rejected: list[Message | None]
 
 
 def read_jsonl(reader: LineReader, kind: RowFormat, report: Report) -> Iterator[Batch]:
@@ -70,19 +71,22 @@ def _fast(block: Block, kind: RowFormat, decoder: Any, report: Report) -> Batch 
         rows = decoder.decode_lines(data)
         if len(rows) != len(starts) or _has_nul(data, codes):
             return None
-        chats = kind.chats(rows)
+        chats, rejected = kind.chats(rows), kind.rejected(rows)
         splits = [row.split for row in rows]
         _check_keys(block, rows, kind, codes, starts, ends)
         parts = [_PARTS[split] if split in _PARTS else part_code(split) for split in splits]
         if not _all_plain(chats):
             for chat in chats:
                 settle(chat, kind.names)
+        for message in filter(None, rejected):
+            settle_rejected(message, kind.names)
     except (*_UNREADABLE, Flaw):
         return None
     if len(blank):
         report.warn("blank-lines", (blank + block.line).tolist())
     lines, offsets = (numbers + block.line).tolist(), (starts + block.offset).tolist()
-    return Batch(lines, offsets, (ends - starts).tolist(), chats, parts, [row.tools for row in rows])
+    tools = [row.tools for row in rows]
+    return Batch(lines, offsets, (ends - starts).tolist(), chats, parts, tools, rejected)
 
 
 def _bounds(codes: Any) -> tuple[Any, Any, Any, Any]:
@@ -147,15 +151,15 @@ def _check_keys(block: Block, rows: list[Any], kind: RowFormat, codes: Any, star
 
 
 def _slow(block: Block, kind: RowFormat, decoder: Any, report: Report) -> Batch:
-    batch = Batch([], [], [], [], [], [])
+    batch = Batch([], [], [], [], [], [], [])
     offset = block.offset
     for line, data in enumerate(block.data[:-1].split(b"\n"), block.line):
         try:
             if not data or data.isspace():
                 report.warn("blank-lines", [line])
             else:
-                chat, part, tools = read_line(data, kind, decoder, offset)
-                for column, value in zip(batch, (line, offset, len(data), chat, part, tools), strict=True):
+                found = read_line(data, kind, decoder, offset)
+                for column, value in zip(batch, (line, offset, len(data), *found), strict=True):
                     column.append(value)  # type: ignore[attr-defined]
         except Flaw as flaw:
             report.add(line, flaw)
@@ -165,8 +169,8 @@ def _slow(block: Block, kind: RowFormat, decoder: Any, report: Report) -> Batch:
 
 def read_line(
     line: bytes, kind: RowFormat, decoder: Any, offset: int = 0
-) -> tuple[list[Message], int, Tools]:
-    """One line as (chat, part, tools). Raises Flaw with the first thing that is wrong with it."""
+) -> tuple[list[Message], int, Tools, Message | None]:
+    """One line as (chat, part, tools, rejected answer). Raises Flaw with the first thing that is wrong with it."""
     if len(line) > LINE_CAP:
         raise _over_long(LINE_CAP)
     text = check_bytes(line, offset)
@@ -175,9 +179,11 @@ def read_line(
         check_doubled_keys(line, text, count_keys_in(text))
     except _UNREADABLE as error:
         refuse(text, kind, error)
-    chat = kind.chats([row])[0]
+    chat, rejected = kind.chats([row])[0], kind.rejected([row])[0]
     settle(chat, kind.names)
-    return chat, part_code(row.split), row.tools
+    if rejected:
+        settle_rejected(rejected, kind.names)
+    return chat, part_code(row.split), row.tools, rejected
 
 
 def _over_long(cap: int) -> Flaw:

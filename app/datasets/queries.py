@@ -50,7 +50,8 @@ class DatasetRow:
 @dataclass(frozen=True)
 class SplitView:
     """One split as shown. `labels` is {part: {label: items}} (empty without labels), `leaks` is
-    {"exact", "near"} (items) with "lines" and "near_lines"; `ceiling` says the best score that
+    {"exact", "near"} (items) with "lines" and "near_lines", `rejected` is {part: items with a rejected answer};
+    `ceiling` says the best score that
     contradictory labels leave, or nothing; `groups` are the names in a grouped split."""
 
     id: int
@@ -61,6 +62,7 @@ class SplitView:
     counts: dict[str, int]
     labels: dict[str, dict[str, int]]
     leaks: dict[str, Any]
+    rejected: dict[str, int]
     ceiling: str
     groups: list[str]
     remarks: list[str]
@@ -207,6 +209,7 @@ def _split_view(row: Dataset, split: Split, default: bool) -> SplitView:
         counts=split.counts,
         labels=split.facts.get("labels", {}),
         leaks=split.facts.get("leaks", {}),
+        rejected=split.facts.get("rejected", {}),
         ceiling=ceiling_sentence(ceiling_of(row, split)),
         groups=split.groups,
         remarks=split.remarks,

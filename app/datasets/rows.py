@@ -8,17 +8,28 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from app.datasets.flaws import Flaw
 from app.datasets.items import PART_OF, UNUSED, Message
-
-Tools = list[dict[str, Any]] | None
-Split = str | UnsetType | None
+from app.datasets.pairs import (
+    SPEAKERS,
+    ChosenRow,
+    PreferenceRow,
+    Split,
+    Tools,
+    chat_of_chosen,
+    chat_of_preference,
+    chosen_keys,
+    preference_keys,
+    rejected_of_chosen,
+    rejected_of_preference,
+)
 
 
 class ChatRow(Struct, gc=False):
-    """OpenAI chat, and OpenPipe with its `split` key."""
+    """OpenAI chat, and OpenPipe with its `split` and `rejected_message` keys."""
 
     messages: list[Message]
     split: Split = UNSET
     tools: Tools = None
+    rejected_message: Message | None = None
 
 
 class PromptRow(Struct, gc=False):
@@ -62,16 +73,18 @@ class ShareRow(Struct, gc=False):
 
 
 class Names(NamedTuple):
-    """How a format names the list of messages and their parts, for the place in an error."""
+    """How a format names the list of messages, their parts and the rejected answer, for the place in an error."""
 
     chat: str = "messages"
     role: str = "role"
     text: str = "content"
+    rejected: str = "rejected_message"
 
 
 @dataclass(frozen=True)
 class RowFormat:
-    """One JSONL format. `marks` are the keys that tell it from the others; `read` are all keys it uses."""
+    """One JSONL format. `marks` are the keys that tell it from the others; `read` are all keys it uses; `rejected`
+    gives each row's unwanted answer, None where there is none."""
 
     name: str
     title: str
@@ -82,13 +95,7 @@ class RowFormat:
     keys: Callable[[list[Any]], int]
     names: Names
     example: str
-
-
-SPEAKERS = {
-    "human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "model": "assistant",
-    "chatgpt": "assistant", "bot": "assistant", "system": "system", "developer": "developer", "tool": "tool",
-    "observation": "tool", "function_response": "tool", "function": "function", "function_call": "assistant",
-}  # fmt: skip
+    rejected: Callable[[list[Any]], list[Message | None]] = lambda rows: [None] * len(rows)
 
 
 def _chat_of_prompt(row: PromptRow) -> list[Message]:
@@ -133,16 +140,41 @@ def _splits(rows: list[Any]) -> int:
     return len(rows) - [row.split for row in rows].count(UNSET)
 
 
+def _rejected_messages(rows: list[Any]) -> list[Message | None]:
+    return [row.rejected_message for row in rows]
+
+
+# In the order of looking: a row of pairs may hold the keys of another format too.
 FORMATS = {
     kind.name: kind
     for kind in (
         RowFormat(
+            "preference", "OpenAI preferences", PreferenceRow,
+            frozenset({"input", "preferred_output", "non_preferred_output"}),
+            frozenset({"input", "preferred_output", "non_preferred_output", "split"}),
+            lambda rows: [chat_of_preference(row) for row in rows], preference_keys,
+            Names("input.messages", rejected="non_preferred_output[0]"),
+            '{"input": {"messages": [{"role": "user", "content": "..."}]}, '
+            '"preferred_output": [{"role": "assistant", "content": "..."}], '
+            '"non_preferred_output": [{"role": "assistant", "content": "..."}]}',
+            lambda rows: [rejected_of_preference(row) for row in rows],
+        ),
+        RowFormat(
+            "chosen-rejected", "Chosen and rejected", ChosenRow, frozenset({"chosen", "rejected"}),
+            frozenset({"prompt", "messages", "conversations", "instruction", "input", "system", "chosen", "rejected", "split", "tools"}),
+            lambda rows: [chat_of_chosen(row) for row in rows], chosen_keys, Names("prompt", rejected="rejected"),
+            '{"prompt": "...", "chosen": "...", "rejected": "..."}',
+            lambda rows: [rejected_of_chosen(row) for row in rows],
+        ),
+        RowFormat(
             "openai-chat", "OpenAI chat", ChatRow, frozenset({"messages"}),
-            frozenset({"messages", "split", "tools", "tool_choice", "parallel_tool_calls", "response_format"}),
+            frozenset({"messages", "split", "tools", "tool_choice", "parallel_tool_calls", "response_format", "rejected_message"}),
             lambda rows: [row.messages for row in rows],
-            lambda rows: len(rows) + 2 * sum([len(row.messages) for row in rows]) + _splits(rows),
+            lambda rows: len(rows) + 2 * sum([len(row.messages) for row in rows]) + _splits(rows)
+            + 3 * (len(rows) - _rejected_messages(rows).count(None)),
             Names(),
             '{"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}',
+            _rejected_messages,
         ),
         RowFormat(
             "prompt-completion", "Prompt and completion", PromptRow, frozenset({"prompt", "completion"}),
@@ -169,7 +201,9 @@ FORMATS = {
     )
 }  # fmt: skip
 FORMATS["openpipe"] = RowFormat(
-    "openpipe", "OpenPipe (OpenAI chat with split)", *list(vars(FORMATS["openai-chat"]).values())[2:]
+    "openpipe",
+    "OpenPipe (OpenAI chat with split or rejected_message)",
+    *list(vars(FORMATS["openai-chat"]).values())[2:],
 )
 
 
@@ -192,6 +226,18 @@ def settle(chat: list[Message], names: Names) -> None:
         raise Flaw("no-prompt", names.chat, "There is an answer but nothing before it.", _END)
     for number, message in enumerate(chat):
         _settle_message(message, f"{names.chat}[{number}].{names.text}")
+
+
+def settle_rejected(message: Message, names: Names) -> None:
+    """Makes the rejected answer's content a string. Raises Flaw where it is no assistant's message or has no text."""
+    if message.role != "assistant":
+        raise Flaw(
+            "bad-pair",
+            f"{names.rejected}.role",
+            f"The rejected answer is from the {message.role}.",
+            "Write an assistant message there: the answer that is not wanted.",
+        )
+    _settle_message(message, f"{names.rejected}.{names.text}")
 
 
 _END = "Give each row at least a user message, and an assistant message as the last one."

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
-from app.datasets.columns import FIELDS, UNMAPPED
+from app.datasets.columns import FIELDS, OPTIONAL, UNMAPPED
 from app.datasets.make_split import SplitRequest, default_name, draw_split
 from app.datasets.samples import SAMPLES
 from app.datasets.task import MOST_LABELS, TASKS, is_number, order_labels
@@ -38,7 +38,7 @@ def upload_dataset(
 ) -> Dataset:
     """Takes a file that lies complete at `path` (it is moved) and queues its check.
 
-    `mapping` names the columns of a CSV or Parquet file by field (prompt, answer, system, split); `task` is
+    `mapping` names the columns of a CSV or Parquet file by field (prompt, answer, rejected, system, split); `task` is
     one of TASKS or "" to detect it. Raises Invalid for a bad mapping or task.
     """
     dataset = Dataset(
@@ -131,8 +131,7 @@ def check_mapping(mapping: Mapping[str, Any]) -> dict[str, str]:
             'Write for example {"prompt": "question", "answer": "label"}; other columns become metadata.',
             {"mapping": said},
         )
-    # An empty name means: no such column, also where one could be guessed.
-    return {name: column for name, column in mapping.items() if column or name in ("system", "split")}
+    return {name: column for name, column in mapping.items() if column or name in OPTIONAL}
 
 
 def correct_task(session: Session, actor: Actor, dataset_id: int, task: str) -> Dataset:

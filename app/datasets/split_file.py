@@ -1,6 +1,7 @@
 """A split as one JSON Lines file in OpenPipe's shape, each row with its part: what other tools train on."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 from sqlmodel import Session
@@ -30,7 +31,12 @@ def _lines(dataset: Dataset, split: Split) -> Iterator[bytes]:
     with session_scope(write=False) as session:
         for part, word in PARTS.items():
             for item in part_items(session, dataset, split, part):
-                row = {"messages": [*item.prompt, item.answer_message], "split": word}
+                row: dict[str, Any] = {
+                    "messages": [*item.prompt, item.answer_message],
+                    "split": word,
+                }
                 if item.tools:
                     row["tools"] = item.tools
+                if item.rejected_message:
+                    row["rejected_message"] = item.rejected_message
                 yield msgspec.json.encode(row) + b"\n"

@@ -12,7 +12,7 @@ import msgspec
 from sqlmodel import Session, col, select
 
 from app.datasets.items import PART_NAMES, Message, answer_text, as_dicts, input_text
-from app.datasets.rows import FORMATS, Tools, settle
+from app.datasets.rows import FORMATS, Tools, settle, settle_rejected
 from app.errors import Unavailable
 from app.storage import dataset_file, dataset_rows
 from app.tables import Dataset, Item, Split
@@ -25,7 +25,8 @@ BATCH = 500
 @dataclass(frozen=True, slots=True)
 class StoredItem:
     """One item with its text. `number` counts from 0, `line` from 1; `prompt` are the messages a model is
-    given, `answer_message` the one it should write; `group` is the item's group in a grouped split."""
+    given, `answer_message` the one it should write, `rejected_message` one it should not (None where the row has
+    none); `group` is the item's group in a grouped split."""
 
     number: int
     line: int
@@ -35,6 +36,7 @@ class StoredItem:
     answer: str
     answer_message: dict[str, Any]
     tools: list[dict[str, Any]] | None
+    rejected_message: dict[str, Any] | None = None
 
     @property
     def input(self) -> str:
@@ -61,10 +63,16 @@ class RowReader:
 
     def chat(self, offset: int, length: int) -> tuple[list[Message], Tools]:
         """The row's chat, as it was when it was checked."""
+        return self.whole(offset, length)[:2]
+
+    def whole(self, offset: int, length: int) -> tuple[list[Message], Tools, Message | None]:
+        """The row's chat, its tools and its rejected answer, as they were when it was checked."""
         row = self.decoder.decode(os.pread(self.descriptor, length, offset))
-        chat = self.kind.chats([row])[0]
+        chat, rejected = self.kind.chats([row])[0], self.kind.rejected([row])[0]
         settle(chat, self.kind.names)
-        return chat, row.tools
+        if rejected:
+            settle_rejected(rejected, self.kind.names)
+        return chat, row.tools, rejected
 
     def keys(self, offset: int, length: int) -> dict[str, Any]:
         """The row's keys that are no part of its chat."""
@@ -138,7 +146,7 @@ def _read(
         .order_by(col(Item.number))
     )
     for number, line, offset, length, key, occurrence in found:
-        chat, tools = rows.chat(offset, length)
+        chat, tools, rejected = rows.whole(offset, length)
         yield StoredItem(
             number=number,
             line=line,
@@ -148,6 +156,7 @@ def _read(
             answer=answer_text(chat[-1]),
             answer_message=as_dicts(chat[-1:])[0],
             tools=tools,
+            rejected_message=as_dicts([rejected])[0] if rejected else None,
         )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from app.datasets.check import Report
 from app.datasets.facts import Sizes
 from app.datasets.index import Indexed
-from app.datasets.items import PART_NAMES
+from app.datasets.items import PART_NAMES, answer_text
 from app.datasets.parse import Batch
 from app.datasets.task import Answers
 from app.datasets.tokens import LONG_ROW
@@ -26,6 +26,7 @@ class Survey:
     answers: Answers = field(default_factory=Answers)
     parts: Any = field(default_factory=lambda: np.zeros(len(PART_NAMES), np.int64))
     instruction: str = ""
+    rejected: int = 0
 
     def add(self, batch: Batch, indexed: Indexed, report: Report) -> None:
         """Takes one batch."""
@@ -44,9 +45,22 @@ class Survey:
             _warn(report, "long-row", batch, tokens > LONG_ROW)
         if not int(replies.min()) or any(map(str.isspace, texts)):
             _warn(report, "empty-answer", batch, np.array([not text.strip() for text in texts]))
+        self._compare(batch, texts, report)
         weights = [chat[-1].weight for chat in batch.chats]
         if 0 in weights:
             _warn(report, "weight-zero", batch, np.array([weight == 0 for weight in weights]))
+
+    def _compare(self, batch: Batch, texts: list[str], report: Report) -> None:
+        """Counts rejected answers; names those that are the same as the wanted one."""
+        there = len(batch.rejected) - batch.rejected.count(None)
+        self.rejected += there
+        if there:
+            same = [
+                message is not None and answer_text(message) == text
+                for message, text in zip(batch.rejected, texts, strict=True)
+            ]
+            if any(same):
+                _warn(report, "same-as-rejected", batch, np.array(same))
 
 
 def _warn(report: Report, code: str, batch: Batch, odd: Any) -> None:

@@ -48,6 +48,8 @@ def _row(part: str, item: StoredItem) -> dict[str, Any]:
         row |= {"prompt": item.prompt, "expected": item.answer}
     else:
         row["messages"] = [*item.prompt, item.answer_message]
+        if item.rejected_message:
+            row["rejected"] = item.rejected_message
     if item.tools:
         row["tools"] = item.tools
     return row

@@ -27,6 +27,8 @@ class Item(SQLModel, table=True):
     tokens: int
     # Part named by the file's own split key: 0 train, 1 validation, 2 test, 3 none.
     file_part: int
+    # Whether the row holds a rejected answer beside the wanted one.
+    rejected: bool = False
 
 
 def item_id(content_key: int, occurrence: int) -> str:
