@@ -9,7 +9,8 @@ from typing import Any
 from .failures import Failure
 from .files import write_folder
 from .hub_chat import ChatEncoder
-from .hub_model import is_folder, load_base, load_tokenizer, lora_config, name_base, with_adapter
+from .hub_model import is_folder, load_base, load_tokenizer, lora_config, name_base
+from .hub_predict import predict_parts
 from .hub_training import (
     ADAM_EPSILON,
     Watcher,
@@ -21,7 +22,7 @@ from .hub_training import (
 )
 from .job import Job
 from .machine import EnergyMeter, add_energy, write_environment, write_usage
-from .predict import Predictor, decoding, predict, tell_cut
+from .predict import decoding
 from .preview import write_preview
 from .reporting import Reporter
 from .starter_training import Row
@@ -50,7 +51,7 @@ def run(job: Job, reporter: Reporter) -> None:
         gc.collect()
         torch.cuda.empty_cache()
     meter = EnergyMeter()
-    _predict(job, reporter, values, encoder, saved, on_gpu)
+    predict_parts(job, reporter, values, encoder, saved, _dtype(values))
     add_energy(job.out, meter)
     shutil.rmtree(job.out / "checkpoints", ignore_errors=True)
 
@@ -152,31 +153,3 @@ def _base(job: Job, model: Any) -> dict[str, Any]:
         with file.open("rb") as opened:
             digest.update(hashlib.file_digest(opened, "sha256").digest())
     return {"name": folder.name, "sha256": digest.hexdigest()}
-
-
-def _predict(
-    job: Job, reporter: Reporter, values: dict[str, Any], encoder: ChatEncoder, saved: Path, on_gpu: bool
-) -> None:
-    reporter.progress("predicting", 0.0, "loading the trained weights")
-    if values["method"] == "lora":
-        model = with_adapter(load_base(job, _dtype(values)), saved)
-    else:
-        from transformers import AutoModelForCausalLM
-
-        model = AutoModelForCausalLM.from_pretrained(
-            saved, use_safetensors=True, local_files_only=True, dtype=_dtype(values)
-        )
-    tokenizer = encoder.tokenizer
-    ends = model.generation_config.eos_token_id
-    predictor = Predictor(
-        model.to("cuda" if on_gpu else "cpu").eval(),
-        tokenizer.pad_token_id,
-        encoder.ends | set(ends if isinstance(ends, list) else [] if ends is None else [ends]),
-        lambda tokens: str(tokenizer.decode(tokens, skip_special_tokens=True)),
-        {label: encoder.label(job.test[0], label) for label in job.labels},
-        values["predict_batch_size"],
-    )
-    for part in job.predict:
-        prompts = [encoder.prompt(row, job.max_new_tokens) for row in job.rows(part)]
-        predict(job, reporter, predictor, part, prompts)
-    tell_cut(reporter, encoder.cut, values["max_seq_len"])
