@@ -1,5 +1,7 @@
 """Loads a Hugging Face model from a folder, the cache or the Hub: safetensors only, never remote code. For hub.py."""
 
+import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,35 @@ def load_tokenizer(job: Job) -> Any:
     return _load(AutoTokenizer, job.model_path)
 
 
-def load_base(job: Job, dtype: Any) -> Any:
-    """The base model with weights as `dtype`; raises Failure when it cannot be had."""
+def load_base(job: Job, dtype: Any, whole: bool = False, **options: Any) -> Any:
+    """The base model with weights as `dtype`, in fewer bits where the run says so (not where `whole`).
+
+    Raises Failure when it cannot be had.
+    """
     from transformers import AutoModelForCausalLM
 
-    return _load(AutoModelForCausalLM, job.model_path, use_safetensors=True, dtype=dtype)
+    bits = "none" if whole or job.values["method"] == "full" else job.values.get("quantization", "none")
+    if bits != "none":
+        options |= _in_bits(bits, dtype)
+    return _load(AutoModelForCausalLM, job.model_path, use_safetensors=True, dtype=dtype, **options)
+
+
+def _in_bits(bits: str, dtype: Any) -> dict[str, Any]:
+    """8 bits (LLM.int8) or 4 (NF4 with its constants quantized too, as QLoRA was published), placed at once."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    if bits == "8bit":
+        config = BitsAndBytesConfig(load_in_8bit=True)
+    else:
+        config = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    place = int(os.environ.get("LOCAL_RANK", 0)) if torch.cuda.is_available() else "cpu"
+    return {"quantization_config": config, "device_map": {"": place}}
 
 
 def is_folder(path: str) -> bool:
@@ -53,6 +79,11 @@ def _load(kind: Any, path: str, **options: Any) -> Any:
             "Check its name and the network, or fetch it once and give its folder; models behind a licence "
             "need a Hugging Face login on this machine.",
         ) from error
+    except ImportError as error:
+        raise Failure(
+            f"The model {path} cannot be loaded as asked for: {_first_line(error)}",
+            "Install the package named there where training runs, or choose another quantization or attention.",
+        ) from error
     except (ValueError, KeyError) as error:
         raise Failure(
             f"The model {path} cannot be read: {_first_line(error)}",
@@ -69,6 +100,18 @@ def with_adapter(model: Any, folder: Path) -> Any:
     from peft import PeftModel
 
     return PeftModel.from_pretrained(model, str(folder), use_safetensors=True, local_files_only=True)
+
+
+def base_of(job: Job, model: Any) -> dict[str, Any]:
+    """Which base weights exactly: the Hub's commit, or a hash of the folder's files."""
+    folder = Path(job.model_path).resolve()
+    if not is_folder(job.model_path):
+        return {"name": job.model_path, "revision": getattr(model.config, "_commit_hash", None)}
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return {"name": folder.name, "sha256": digest.hexdigest()}
 
 
 def name_base(folder: Path, name: str) -> None:
@@ -96,8 +139,8 @@ def lora_config(values: dict[str, Any]) -> Any:
         lora_dropout=values["lora_dropout"],
         target_modules="all-linear" if names in ([], ["all-linear"]) else names,
         bias="none",
-        use_rslora=False,
-        use_dora=False,
+        use_rslora=values["use_rslora"],
+        use_dora=values["use_dora"],
         init_lora_weights=True,
         task_type="CAUSAL_LM",
     )

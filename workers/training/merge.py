@@ -39,7 +39,7 @@ def merge(job: Job, target: Path) -> None:
         raise Failure(f"There is no adapter in {adapter}.", "Only LoRA runs that are done have one.")
     _say(0.05, "loading the base model")
     encoder = ChatEncoder(load_tokenizer(job), job.values["max_seq_len"], job.train[0])
-    model: Any = with_adapter(load_base(job, "auto"), adapter)
+    model: Any = with_adapter(load_base(job, "auto", whole=True), adapter)
     _say(0.5, "merging")
     merged = model.merge_and_unload(safe_merge=True)
     # Whoever asks the model must stop where training ended the answers.
