@@ -1,7 +1,7 @@
 """The contract of a provider: a hosted service that trains or serves models.
 
 Each file (or folder) of this package gives one object named PROVIDER. Everything is plain data and functions: a
-provider gets an open Api (_http.py), takes and returns the dataclasses of _shapes.py and never a service's own
+provider gets an open Api (app/service_http.py), takes and returns the dataclasses of _shapes.py and never a service's own
 JSON, which is kept beside as `raw`. No function repeats a call by itself: whether a paid call may be sent again is
 for app/runs to decide.
 """
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from app.hyperparameters import Hyperparameter
-from app.providers._http import Api
 from app.providers._shapes import (
     BatchAnswer,
     Decoding,
@@ -31,6 +30,7 @@ from app.providers._shapes import (
     TunedModel,
     TuningJob,
 )
+from app.service_http import Api
 
 
 class Repeat(StrEnum):

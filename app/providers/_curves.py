@@ -5,8 +5,8 @@ by together and fireworks.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.providers._json import number, whole
 from app.providers._shapes import Page, Point
+from app.service_json import number, whole
 
 
 def points_after(

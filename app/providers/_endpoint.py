@@ -4,10 +4,10 @@ gateway. Not in the registry: app/runs/reply_target.py makes one for an endpoint
 
 from app.errors import Refused
 from app.providers._base import Chat, Provider
-from app.providers._http import Access, Api
-from app.providers._json import rows, text
 from app.providers._openai_chat import ask_chat, chat_body
 from app.providers._shapes import Decoding, KeyCheck, Offer, Price, Question, Reply
+from app.service_http import Access, Api
+from app.service_json import rows, text
 
 # As many as OpenAI and vLLM give at most.
 TOP_LOGPROBS = 20

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from app import errors
-from app.providers._http import Api
-from app.providers._json import mapping, moment, number, rows, text, whole
 from app.providers._shapes import Page, Phase, Point, RemoteFile, RemoteJob, TuningJob
+from app.service_http import Api
+from app.service_json import mapping, moment, number, rows, text, whole
 
 KEY = "tunebook"
 JOBS = "fine_tuning/jobs"

@@ -11,11 +11,11 @@ from typing import Any
 
 from app import errors
 from app.providers._base import Batch
-from app.providers._http import Api
-from app.providers._json import mapping, moment, number, rows, text, whole
 from app.providers._openai import KEY, list_all, send_file
 from app.providers._openai_chat import reply_of
 from app.providers._shapes import BatchAnswer, Decoding, Phase, Question, RemoteBatch
+from app.service_http import Api
+from app.service_json import mapping, moment, number, rows, text, whole
 
 PHASES = {
     "validating": Phase.WAITING,

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.providers._http import Api
-from app.providers._json import mapping, number, rows, text, whole
 from app.providers._shapes import Decoding, Pace, Question, Reply
+from app.service_http import Api
+from app.service_json import mapping, number, rows, text, whole
 
 SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

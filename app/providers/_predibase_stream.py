@@ -8,9 +8,9 @@ import httpx
 import msgspec
 
 from app.outside import resolve
-from app.providers._http import Api
-from app.providers._json import mapping, number, whole
 from app.providers._shapes import Page, Point
+from app.service_http import Api
+from app.service_json import mapping, number, whole
 
 CURVES = {"loss": "train_metrics_loss", "validation_loss": "validation_metrics_loss"}
 # What has been told comes at once; after so long a silence the rest is still to happen.

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from app import errors
-from app.providers._http import Api
+from app.service_http import Api
 
 KEPT = (".safetensors", ".json", ".txt")
 MOST_FILES = 10_000

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 
 from app.providers._base import Chat, Provider
-from app.providers._http import Access, Api
-from app.providers._json import mapping, moment, rows, text, whole
 from app.providers._shapes import Decoding, KeyCheck, Offer, Pace, Price, Question, Reply
+from app.service_http import Access, Api
+from app.service_json import mapping, moment, rows, text, whole
 
 VERSION = "2026-10-21"
 READ = "price guides of January to March 2026, read 2026-11-25; later models: see anthropic.com/pricing"

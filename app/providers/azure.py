@@ -17,8 +17,6 @@ from app import errors
 from app.providers import _openai as shape
 from app.providers import _openai_training as rules
 from app.providers._base import Chat, Provider, Training
-from app.providers._http import Access, Api
-from app.providers._json import mapping, moment, rows, text
 from app.providers._openai_chat import ask_chat, chat_body
 from app.providers._shapes import (
     Decoding,
@@ -31,6 +29,8 @@ from app.providers._shapes import (
     TunedModel,
     TuningJob,
 )
+from app.service_http import Access, Api
+from app.service_json import mapping, moment, rows, text
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 PATH = "/openai/v1"

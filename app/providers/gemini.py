@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 
 from app.providers._base import Chat, Provider
-from app.providers._http import Access, Api
-from app.providers._json import mapping, number, rows, text, whole
 from app.providers._shapes import Decoding, KeyCheck, Offer, Price, Question, Reply
+from app.service_http import Access, Api
+from app.service_json import mapping, number, rows, text, whole
 
 READ = "price guides of May 2026, read 2026-11-25; thinking tokens count as output"
 PRICES = {"gemini-3.5-flash": (1.5, 9.0), "gemini-3-flash-preview": (0.5, 3.0)}

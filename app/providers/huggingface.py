@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from app.providers._base import Chat, Provider
-from app.providers._http import Api
-from app.providers._json import mapping, number, rows, text, whole
 from app.providers._openai_chat import ask_chat, chat_body
 from app.providers._shapes import Decoding, KeyCheck, Offer, Price, Question, Reply
+from app.service_http import Api
+from app.service_json import mapping, number, rows, text, whole
 
 ROUTER, HUB = "https://router.huggingface.co/v1", "https://huggingface.co"
 

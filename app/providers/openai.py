@@ -12,8 +12,6 @@ from app import errors
 from app.providers import _openai as shape
 from app.providers import _openai_training as rules
 from app.providers._base import Chat, Field, Provider, Training
-from app.providers._http import Access, Api
-from app.providers._json import mapping, moment, rows, text
 from app.providers._openai_batch import openai_batch
 from app.providers._openai_chat import ask_chat, chat_body
 from app.providers._shapes import (
@@ -27,6 +25,8 @@ from app.providers._shapes import (
     TunedModel,
     TuningJob,
 )
+from app.service_http import Access, Api
+from app.service_json import mapping, moment, rows, text
 
 CREATION_ENDS, MODELS_END = "2027-01-06", "2027-01-14"
 NOTICE = (

@@ -11,8 +11,6 @@ from typing import Any
 from app import errors
 from app.hyperparameters import Hyperparameter
 from app.providers._base import Chat, Provider, Repeat, Training
-from app.providers._http import Api
-from app.providers._json import mapping, moment, rows, text, whole
 from app.providers._openai_chat import ask_chat, chat_body
 from app.providers._shapes import (
     Decoding,
@@ -28,6 +26,8 @@ from app.providers._shapes import (
     TunedModel,
     TuningJob,
 )
+from app.service_http import Api
+from app.service_json import mapping, moment, rows, text, whole
 
 NOTICE = (
     "OpenPipe stopped new training and answers on 30 July 2026 and moved to W&B Serverless SFT. This client is for "

@@ -13,8 +13,6 @@ from app import errors
 from app.hyperparameters import Hyperparameter
 from app.providers import _predibase_stream as stream
 from app.providers._base import Chat, Field, Provider, Training
-from app.providers._http import Access, Api
-from app.providers._json import mapping, moment, number, rows, text, whole
 from app.providers._openai_chat import ask_chat, chat_body
 from app.providers._shapes import (
     Decoding,
@@ -31,6 +29,8 @@ from app.providers._shapes import (
     TuningJob,
 )
 from app.providers._weights import fetch_file, unpack
+from app.service_http import Access, Api
+from app.service_json import mapping, moment, number, rows, text, whole
 
 BASE, SERVING = "https://api.app.predibase.com", "https://serving.app.predibase.com"
 JOBS = "v2/finetuning/jobs"

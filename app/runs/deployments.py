@@ -19,9 +19,9 @@ from app.errors import Busy, Gone, KeyRefused, OutOfCredit, ProviderError, Refus
 from app.lab.actor import Actor, find, owned
 from app.lab.reservations import settle
 from app.providers._base import Deploy
-from app.providers._http import Api
 from app.providers._shapes import Deployment, Phase
 from app.runs.hosted import job_row, open_job, provider_of
+from app.service_http import Api
 from app.tables import FINAL, DeploymentRow, DeploymentState, Run, RunState, Sent
 
 S = DeploymentState

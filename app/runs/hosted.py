@@ -15,9 +15,9 @@ from app.config import settings
 from app.db import session_scope
 from app.errors import KeyRefused, OutOfCredit, ProviderError, TunebookError, Unavailable
 from app.providers._base import Provider, Training
-from app.providers._http import Api
 from app.registry import load_kinds
 from app.runs.lifecycle import move
+from app.service_http import Api
 from app.settings.access import access_for, open_api
 from app.tables import RemoteJobRow, Run, RunState
 

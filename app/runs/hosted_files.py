@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from app.providers._http import Access
+from app.service_http import Access
 from app.storage import keep
 
 FIRST, LAST = "job-first.json", "job-last.json"

@@ -12,7 +12,6 @@ from app.clock import in_seconds, now
 from app.config import settings
 from app.errors import Busy, Refused, Unclear
 from app.providers._base import Repeat
-from app.providers._http import Api
 from app.providers._shapes import ENDED, RemoteJob
 from app.runs.hosted import (
     PAUSING,
@@ -30,6 +29,7 @@ from app.runs.hosted import (
 from app.runs.hosted_files import write_raw
 from app.runs.hosted_submit import adopt, believe
 from app.runs.lifecycle import move
+from app.service_http import Api
 from app.storage import run_folder
 from app.tables import RemoteJobRow, Run, RunState, Sent
 

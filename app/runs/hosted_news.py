@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from app.errors import ProviderError
 from app.providers._base import Training
-from app.providers._http import Api
 from app.providers._shapes import Point, RemoteJob
 from app.runs.hosted import PAUSING
 from app.runs.outputs import CURVES
+from app.service_http import Api
 from app.tables import RemoteJobRow
 
 # Pages of a log or of curves that one look reads.

@@ -11,7 +11,6 @@ from app.clock import in_seconds, now
 from app.config import settings
 from app.errors import Busy, Gone, KeyRefused, ProviderError, Refused, Unclear
 from app.providers._base import Training
-from app.providers._http import Api
 from app.providers._shapes import ENDED, Phase, RemoteJob
 from app.runs.curves import store_points
 from app.runs.hosted import (
@@ -35,6 +34,7 @@ from app.runs.hosted_news import News, good_points, read_news
 from app.runs.hosted_rescue import rescue
 from app.runs.hosted_submit import believe, refuse
 from app.runs.lifecycle import move
+from app.service_http import Api
 from app.storage import run_folder
 from app.tables import RemoteJobRow, Run, RunState
 

@@ -11,7 +11,6 @@ from sqlmodel import select
 
 from app.clock import in_seconds, now
 from app.errors import Busy, ProviderError, Refused, Unclear
-from app.providers._http import Api
 from app.providers._shapes import RemoteJob
 from app.runs import outputs
 from app.runs.curves import store_points
@@ -32,6 +31,7 @@ from app.runs.hosted_files import append_log, write_curves, write_raw
 from app.runs.hosted_ledger import close, read_back
 from app.runs.hosted_news import good_points, read_news
 from app.runs.lifecycle import move
+from app.service_http import Api
 from app.settings.keys import look_soon
 from app.storage import run_folder
 from app.tables import RemoteJobRow, Run, RunMetric, RunState

@@ -16,7 +16,6 @@ from app.db import sync_to_disk
 from app.errors import AlreadyThere, Busy, Invalid, ProviderError, Refused, Unclear
 from app.lab.reservations import cover
 from app.providers._base import Training
-from app.providers._http import Api
 from app.providers._shapes import ENDED, RemoteJob, TuningJob
 from app.runs.hosted import (
     PAUSING,
@@ -34,6 +33,7 @@ from app.runs.hosted import (
 from app.runs.hosted_files import service_folder, write_raw
 from app.runs.hosted_prepare import SENT_PARTS, tuning_job
 from app.runs.lifecycle import move
+from app.service_http import Api
 from app.storage import run_folder
 from app.tables import RemoteJobRow, Run, RunState, Sent
 

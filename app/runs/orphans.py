@@ -19,11 +19,11 @@ from app.clock import now
 from app.db import session_scope
 from app.errors import Conflict, Gone, NotFound, ProviderError
 from app.lab.actor import Actor, find, owned
-from app.providers._http import Api
 from app.providers._shapes import ENDED, Phase, RemoteJob
 from app.queue import ADVANCE_RUN, LOOK_AT_ACCOUNT, enqueue
 from app.runs.hosted import job_row, open_job, provider_of, training_of
 from app.runs.hosted_decide import adopt_job
+from app.service_http import Api
 from app.tables import OrphanJob, OrphanState, RemoteJobRow, Run, RunState, Sent
 
 KEY = re.compile(r"tb-[0-9a-f]{16}")

@@ -16,7 +16,6 @@ from app.config import settings
 from app.db import sync_to_disk
 from app.errors import AlreadyThere, Busy, Gone, KeyRefused, OutOfCredit, ProviderError, Refused, Unclear
 from app.providers._base import Batch, Repeat
-from app.providers._http import Api
 from app.providers._shapes import ENDED, Phase, RemoteBatch
 from app.runs.batch_pieces import file_of, free, make_piece, open_rows, put_piece
 from app.runs.batch_results import keep_results
@@ -24,6 +23,7 @@ from app.runs.hosted import Save, pause_run, pause_seconds
 from app.runs.hosted_files import write_whole
 from app.runs.reply_plan import Plan
 from app.runs.reply_rows import again, note_down
+from app.service_http import Api
 from app.tables import RemoteBatchRow, Run, Sent
 
 SLOWEST_POLL = 60.0

@@ -19,12 +19,12 @@ from sqlmodel import select
 
 from app.db import session_scope
 from app.errors import Busy, Gone, ProviderError, Refused, Unclear
-from app.providers._http import Api
 from app.providers._shapes import Question, Reply
 from app.runs import reply_rows
 from app.runs.hosted import PAUSING, Save, set_run
 from app.runs.pace import Gate, Ticket
 from app.runs.reply_plan import BYTES_A_TOKEN, Plan, dropped_by
+from app.service_http import Api
 from app.tables import ReplyState, Run
 
 SLICE_SECONDS = 12.0

@@ -12,13 +12,13 @@ from app.config import settings
 from app.db import session_scope, sync_to_disk
 from app.errors import AlreadyThere, Busy, Gone, KeyRefused, OutOfCredit, Refused, Unclear
 from app.providers._base import Deploy
-from app.providers._http import Api
 from app.providers._shapes import Deployment, Phase
 from app.runs.deployments import LOOKED, cost_so_far, put_row, seen_values
 from app.runs.hosted import Save, pause_run, training_of
 from app.runs.reply_plan import Plan
 from app.runs.reply_rows import again, note_down, noted
 from app.runs.reply_target import Target
+from app.service_http import Api
 from app.tables import DeploymentRow, DeploymentState, Run, Sent
 
 S = DeploymentState

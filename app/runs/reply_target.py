@@ -13,10 +13,10 @@ from app.errors import NotFound, TunebookError
 from app.outside import outside_client
 from app.providers._base import Chat, Provider
 from app.providers._endpoint import endpoint_access, endpoint_provider
-from app.providers._http import Access, Api
 from app.providers._shapes import Offer, Price
 from app.runs.hosted import Place, find_row, open_job, place_of, provider_of, remote_model
 from app.runs.hosted_prepare import find_offer
+from app.service_http import Access, Api
 from app.settings.access import CALL_SECONDS, access_for, open_api
 from app.tables import Endpoint, RemoteJobRow, Run
 from app.vault import unseal

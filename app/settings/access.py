@@ -21,7 +21,7 @@ from app.errors import KeyRefused
 from app.log import hide
 from app.outside import outside_client
 from app.providers._base import Provider
-from app.providers._http import Access, Api
+from app.service_http import Access, Api
 from app.tables import Credential, CredentialState, ProviderSetting
 from app.vault import unseal
 

@@ -10,8 +10,8 @@ from app.db import session_scope
 from app.errors import KeyRefused, OutOfCredit, ProviderError, Refused
 from app.providers import providers
 from app.providers._base import Provider
-from app.providers._http import Access, Api
 from app.providers._shapes import KeyCheck, Offer
+from app.service_http import Access, Api
 from app.settings.access import access_of, missing, open_api, place_of
 from app.settings.offers import facts_of, offer_of, store_list, tuned_offers
 from app.tables import Credential, CredentialState, ProviderSetting, StoredOffer

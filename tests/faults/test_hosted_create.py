@@ -113,7 +113,7 @@ def test_l4_the_answer_of_the_create_is_lost(
     more: dict[str, Any] = {"effect": True}
     if fault == "late":
         more["seconds"] = 1.0
-        monkeypatch.setattr("app.providers._http.CALL_SECONDS", 0.2)
+        monkeypatch.setattr("app.service_http.CALL_SECONDS", 0.2)
     world.fail(CREATE, fault, **more)
     (run,) = go(run_id)
     assert (run.state, run.error) == (RunState.DONE, "")

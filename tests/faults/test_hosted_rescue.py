@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.providers import _http
+from app import service_http
 from app.runs import outputs
 from app.storage import run_folder
 from app.tables import RunState
@@ -69,7 +69,7 @@ def test_a_download_that_never_works_does_not_hold_up_the_run(
 
 
 def test_a_full_disk_is_waited_for(hosted: Hosted, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_id, real, full = hosted(model=FIREWORKS), _http._write, [True, True]
+    run_id, real, full = hosted(model=FIREWORKS), service_http._write, [True, True]
 
     def write(answer: Any, path: Path, *more: Any) -> int:
         if full:
@@ -78,7 +78,7 @@ def test_a_full_disk_is_waited_for(hosted: Hosted, world: World, monkeypatch: py
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(answer, path, *more)
 
-    monkeypatch.setattr(_http, "_write", write)
+    monkeypatch.setattr(service_http, "_write", write)
     (run,) = go(run_id, until=lambda run: "No space left" in row_of(run_id).trouble)
     assert (run.state, weights(run_id)) == (RunState.TRAINING, {})
     go(run_id, until=HERE)

@@ -15,7 +15,6 @@ import httpx
 from app import errors
 from app.providers import providers
 from app.providers._base import Provider
-from app.providers._http import Access, Api
 from app.providers._shapes import (
     ENDED,
     Decoding,
@@ -29,6 +28,7 @@ from app.providers._shapes import (
     RemoteJob,
     TuningJob,
 )
+from app.service_http import Access, Api
 from tests.emulator import emulator
 from tests.emulator._server import service
 from tests.emulator._world import World

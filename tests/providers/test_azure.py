@@ -5,8 +5,8 @@ import pytest
 
 from app import errors
 from app.providers import azure as ours
-from app.providers._http import Access
 from app.providers._shapes import Decoding, Phase
+from app.service_http import Access
 from tests.emulator.azure import deploy
 from tests.providers.scenario import COLOURS, KEY, ask, on_stage, questions
 

@@ -10,8 +10,8 @@ import pytest
 from app import errors
 from app.providers import providers
 from app.providers._base import Provider
-from app.providers._http import Access
 from app.providers._shapes import Offer, TuningJob
+from app.service_http import Access
 from tests.emulator._server import service
 from tests.providers.scenario import KEY, examples, exercise, on_stage
 from tests.providers.table import DOCUMENT, written

@@ -124,8 +124,8 @@ def test_the_official_sdk_chats_with_the_tuned_model(stage):
 
 
 def test_the_base_url_may_be_written_with_or_without_its_version(stage):
-    from app.providers._http import Access
     from app.providers.mistral import connect
+    from app.service_http import Access
 
     for written in ("https://api.mistral.ai", "https://api.mistral.ai/v1"):
         assert connect(Access("Mistral", written), None).url("files") == "https://api.mistral.ai/v1/files"

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from app.errors import ProviderError
 from app.providers import providers
 from app.providers._base import Provider
-from app.providers._http import Access, Api
 from app.providers._shapes import Decoding, Deployment, Phase, RemoteBatch, RemoteJob
+from app.service_http import Access, Api
 from tests.providers.scenario import questions
 
 WORDS = [

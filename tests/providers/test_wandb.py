@@ -6,9 +6,9 @@ import httpx
 import pytest
 
 from app import errors
-from app.providers._http import Access, Api
 from app.providers._shapes import Phase
 from app.providers.wandb import hosts, jobs
+from app.service_http import Access, Api
 from tests.providers.scenario import COLOURS, ask, on_stage
 
 RUN = "tb-0123456789abcdef"

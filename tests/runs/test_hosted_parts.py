@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from app.providers._http import Access
 from app.providers._shapes import Point
 from app.runs.hosted import Place, pause_seconds, place_of, provider_name, remote_model
 from app.runs.hosted_files import append_log, write_curves, write_raw
 from app.runs.hosted_ledger import close, read_back
 from app.runs.hosted_news import good_points
 from app.runs.ledger import open_ledger, show
+from app.service_http import Access
 
 
 @pytest.mark.parametrize(

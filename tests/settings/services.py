@@ -4,8 +4,8 @@ from typing import Any
 
 from app.hyperparameters import Hyperparameter
 from app.providers._base import Field, Provider, Training
-from app.providers._http import Access, Api
 from app.providers._shapes import Estimate, KeyCheck, Offer, Price
+from app.service_http import Access, Api
 
 PRICE = Price("price page, 2026-11-20", train=2.0, input=0.5, output=1.5)
 

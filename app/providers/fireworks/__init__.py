@@ -2,8 +2,8 @@
 
 from app.providers import _rows
 from app.providers._base import Chat, Deploy, Field, Provider, Repeat, Training
-from app.providers._http import Api
 from app.providers.fireworks import datasets, deployments, fields, jobs, names, offers, serving
+from app.service_http import Api
 
 PROVIDER = Provider(
     name="fireworks",

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from app import errors
-from app.providers._http import Api
-from app.providers._json import mapping, text
 from app.providers._openai import too_large
 from app.providers._shapes import RemoteFile, TuningJob
 from app.providers.fireworks.fields import LEAST_ROWS
 from app.providers.fireworks.names import account, address
+from app.service_http import Api
+from app.service_json import mapping, text
 
 MOST_BYTES = 2**40
 # The most that the API itself takes; the published description has signed addresses alone.

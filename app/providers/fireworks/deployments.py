@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import Any
 
 from app import errors
-from app.providers._http import Api
-from app.providers._json import mapping, moment, text, whole
 from app.providers._shapes import Deployment, Phase, RemoteJob
 from app.providers.fireworks.names import account, address, pages, short
+from app.service_http import Api
+from app.service_json import mapping, moment, text, whole
 
 IDLE_MINUTES = 30
 OURS = "tb-"

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.hyperparameters import Hyperparameter
-from app.providers._json import mapping, number, whole
 from app.providers._shapes import Estimate, Offer, TuningJob
+from app.service_json import mapping, number, whole
 
 SOURCE = "Fireworks' cost estimator, as quoted 2026-10-08, read 2026-11-24"
 # Dollars for a million training tokens by the size of the model in billions: (SFT, DPO).

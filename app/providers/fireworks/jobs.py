@@ -12,12 +12,12 @@ from typing import Any
 
 from app import errors
 from app.providers._curves import points_after
-from app.providers._http import Api
-from app.providers._json import mapping, moment, text, whole
 from app.providers._openai import keep
 from app.providers._shapes import Estimate, Page, Phase, RemoteJob, TuningJob
 from app.providers.fireworks.fields import NAMES, estimate
 from app.providers.fireworks.names import account, address, microdollars, pages, short, signed
+from app.service_http import Api
+from app.service_json import mapping, moment, text, whole
 
 SFT, DPO = "supervisedFineTuningJobs", "dpoJobs"
 OWN_ID = {SFT: "supervisedFineTuningJobId", DPO: "dpoJobId"}

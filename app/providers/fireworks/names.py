@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app import errors
-from app.providers._http import Api
-from app.providers._json import mapping, number, rows, text
+from app.service_http import Api
+from app.service_json import mapping, number, rows, text
 
 BASE_URL = "https://api.fireworks.ai"
 # Models of the service itself belong to this account.

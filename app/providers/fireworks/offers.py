@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from app import errors
-from app.providers._http import Api
-from app.providers._json import mapping, text, whole
 from app.providers._shapes import KeyCheck, Offer, Price, TuningJob
 from app.providers.fireworks.deployments import GPU_HOUR
 from app.providers.fireworks.fields import SOURCE, price_of, size_of
 from app.providers.fireworks.names import LIBRARY, account, address, pages, short
+from app.service_http import Api
+from app.service_json import mapping, text, whole
 
 # Dollars for a million tokens, in and out alike, by the size in billions: dense models, and mixtures of experts.
 ASKING = ((4, 0.1), (16, 0.2), (float("inf"), 0.9))

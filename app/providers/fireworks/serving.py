@@ -7,8 +7,6 @@ from typing import Any
 
 from app import errors
 from app.providers._base import Batch, Repeat
-from app.providers._http import Api
-from app.providers._json import mapping, moment, text, whole
 from app.providers._openai_chat import ask_chat, chat_body, reply_of
 from app.providers._shapes import (
     BatchAnswer,
@@ -23,6 +21,8 @@ from app.providers._weights import fetch_file, kept_name
 from app.providers.fireworks import datasets
 from app.providers.fireworks.jobs import OURS, phase_of
 from app.providers.fireworks.names import account, address, short
+from app.service_http import Api
+from app.service_json import mapping, moment, text, whole
 
 TOP_LOGPROBS = 5
 JOBS = "batchInferenceJobs"

@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 
 from app.providers._base import Chat, Provider, Repeat, Training
-from app.providers._http import Access, Api
-from app.providers._json import mapping, moment, rows, text, whole
 from app.providers._openai_chat import pace_of, reply_of
 from app.providers._shapes import Decoding, KeyCheck, Offer, Price, Question, Reply, TunedModel
 from app.providers.mistral import training as jobs
 from app.providers.mistral.batch import BATCH, chat_body
+from app.service_http import Access, Api
+from app.service_json import mapping, moment, rows, text, whole
 
 NOTICE = (
     "Mistral calls its fine-tuning deprecated and no longer supported; a new job may be refused. Weights cannot be "

@@ -10,8 +10,6 @@ from typing import Any
 
 from app import errors
 from app.hyperparameters import Hyperparameter
-from app.providers._http import Api
-from app.providers._json import mapping, moment, number, rows, text, whole
 from app.providers._shapes import (
     Estimate,
     Example,
@@ -23,6 +21,8 @@ from app.providers._shapes import (
     RemoteJob,
     TuningJob,
 )
+from app.service_http import Api
+from app.service_json import mapping, moment, number, rows, text, whole
 
 JOBS = "fine_tuning/jobs"
 PAGE, MOST_PAGES = 100, 200

@@ -7,10 +7,10 @@ from typing import Any
 
 from app import errors
 from app.providers._base import Chat, Field, Provider, Training
-from app.providers._http import Api
-from app.providers._json import mapping, number, rows, text
 from app.providers._shapes import Decoding, KeyCheck, Offer, Question, Reply, TuningJob
 from app.providers.replicate import form, jobs
+from app.service_http import Api
+from app.service_json import mapping, number, rows, text
 
 COLLECTION = "collections/trainable-language-models"
 WAIT_SECONDS, LOOK_SECONDS = 60, 1.0

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.hyperparameters import Hyperparameter
-from app.providers._json import mapping, number, rows, text
 from app.providers._shapes import Estimate, Example, Offer, TuningJob
+from app.service_json import mapping, number, rows, text
 
 # Our names for what trainers of language models call so.
 OURS = {

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app import errors
-from app.providers._http import Api
-from app.providers._json import mapping, moment, number, rows, text
 from app.providers._shapes import Page, Phase, Point, RemoteFile, RemoteJob, TuningJob
 from app.providers._weights import fetch_file, kept_name, unpack
 from app.providers.replicate.form import DATA, VALIDATION, data_field, resolved, trainer_input
+from app.service_http import Api
+from app.service_json import mapping, moment, number, rows, text
 
 PHASES = {
     "starting": Phase.WAITING,

@@ -2,8 +2,8 @@
 
 from app.providers import _rows
 from app.providers._base import Chat, Deploy, Provider, Training
-from app.providers._http import Api
 from app.providers.together import chat, fields, hosts, jobs, offers, serving, weights
+from app.service_http import Api
 
 PROVIDER = Provider(
     name="together",

@@ -9,8 +9,6 @@ from typing import Any
 from app import errors
 from app.providers import _openai_batch as shape
 from app.providers._base import Batch
-from app.providers._http import Api
-from app.providers._json import mapping, moment, number, rows, text
 from app.providers._openai_chat import ask_chat, chat_body
 from app.providers._shapes import (
     BatchAnswer,
@@ -24,6 +22,8 @@ from app.providers._shapes import (
 )
 from app.providers.together.hosts import inference, listed, whoami
 from app.providers.together.jobs import send_file
+from app.service_http import Api
+from app.service_json import mapping, moment, number, rows, text
 
 TOP_LOGPROBS = 20
 ENDPOINT = "/v1/chat/completions"

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.hyperparameters import Hyperparameter
-from app.providers._json import mapping, number, whole
 from app.providers._shapes import Offer
+from app.service_json import mapping, number, whole
 
 
 def hyperparameters(offer: Offer) -> tuple[Hyperparameter, ...]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from app.providers._http import Api
-from app.providers._json import mapping, rows, text
+from app.service_http import Api
+from app.service_json import mapping, rows, text
 
 BASE_URL = "https://api.together.ai/v1"
 INFERENCE_URL = "https://api-inference.together.ai/v1"

@@ -12,13 +12,13 @@ import msgspec
 
 from app import errors
 from app.providers._curves import points_after
-from app.providers._http import Api
-from app.providers._json import mapping, moment, number, rows, text, whole
 from app.providers._openai import too_large
 from app.providers._shapes import ENDED, Estimate, Page, Phase, RemoteFile, RemoteJob, TuningJob
 from app.providers.together.fields import scheduler
 from app.providers.together.hosts import listed
 from app.providers.together.offers import EARLY_STOPPING, MINIMUM, estimate
+from app.service_http import Api
+from app.service_json import mapping, moment, number, rows, text, whole
 
 JOBS = "fine-tunes"
 UPLOAD_SECONDS = 600.0

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from app import errors
-from app.providers._http import Api
-from app.providers._json import mapping, number, rows, text, whole
 from app.providers._shapes import Estimate, Offer, Price, TuningJob
 from app.providers.together.hosts import pages
+from app.service_http import Api
+from app.service_json import mapping, number, rows, text, whole
 
 SOURCE = "Together's announcement of 2026-09-11 and its pages on pricing, read 2026-11-24"
 LISTED = "Together's list of models, and its pages on pricing, read 2026-11-24"

@@ -9,11 +9,11 @@ from contextlib import suppress
 from typing import Any
 
 from app import errors
-from app.providers._http import Api
-from app.providers._json import mapping, moment, number, rows, text
 from app.providers._shapes import Deployment, Phase, RemoteJob
 from app.providers.together.hosts import beside, pages, whoami
 from app.providers.together.offers import GPU_HOUR
+from app.service_http import Api
+from app.service_json import mapping, moment, number, rows, text
 
 IDLE_MINUTES = 30
 OURS = "tb-"

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app import errors
-from app.providers._http import Api
-from app.providers._json import rows
 from app.providers._openai import keep
 from app.providers._shapes import RemoteJob
 from app.providers._weights import unpack_zstd
 from app.providers.together.jobs import JOBS
+from app.service_http import Api
+from app.service_json import rows
 
 
 def fetch_weights(api: Api, job: RemoteJob, folder: Path) -> Sequence[Path]:

@@ -8,12 +8,12 @@ from app import errors
 from app.hyperparameters import Hyperparameter
 from app.providers import _rows
 from app.providers._base import Chat, Field, Provider, Training
-from app.providers._http import Api
-from app.providers._json import mapping, rows, text
 from app.providers._openai_chat import ask_chat, chat_body
 from app.providers._shapes import Decoding, Estimate, KeyCheck, Offer, Price, Question, Reply, TuningJob
 from app.providers.wandb import jobs
 from app.providers.wandb.hosts import BASE, inference_api, query
+from app.service_http import Api
+from app.service_json import mapping, rows, text
 
 VIEWER = "query Viewer { viewer { id entity username email teams { edges { node { name } } } } }"
 # What answering costs is on its price page alone, which was not read.

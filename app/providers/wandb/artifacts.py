@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from app import errors
-from app.providers._http import Api
-from app.providers._json import mapping, rows, text, whole
 from app.providers._weights import fetch_file, kept_name
 from app.providers.wandb.hosts import graphql_api, place, query
+from app.service_http import Api
+from app.service_json import mapping, rows, text, whole
 
 UPLOAD_SECONDS = 600.0
 FILE = "train.jsonl"

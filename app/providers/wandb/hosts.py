@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from app import errors
-from app.providers._http import Access, Api
-from app.providers._json import mapping, rows, text
+from app.service_http import Access, Api
+from app.service_json import mapping, rows, text
 
 # As the official SDK (openpipe-art 0.5.18) and as the newer documentation name the training API.
 BASE = "https://api.training.wandb.ai/v1"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from app import errors
-from app.providers._http import Api
-from app.providers._json import mapping, number, rows, text, whole
 from app.providers._shapes import Page, Phase, Point, RemoteFile, RemoteJob, TuningJob
 from app.providers.wandb import artifacts
 from app.providers.wandb.hosts import place
+from app.service_http import Api
+from app.service_json import mapping, number, rows, text, whole
 
 STARTED, STEP, ENDED, FAILED = "training_started", "gradient_step", "training_ended", "training_failed"
 PHASES = {STARTED: Phase.RUNNING, STEP: Phase.RUNNING, ENDED: Phase.DONE, FAILED: Phase.FAILED}

@@ -1,4 +1,5 @@
-"""Reads a service's JSON without trusting it: a field of another kind counts as absent. Used by the providers."""
+"""Reads a service's JSON without trusting it: a field of another kind counts as absent. Used by providers and
+compute."""
 
 import math
 from collections.abc import Mapping

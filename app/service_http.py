@@ -1,4 +1,5 @@
-"""The way to a service: its base URL, its key, every failure told apart, no call ever sent twice. Used by providers.
+"""The way to a service: its base URL, its key, every failure told apart, no call ever sent twice. Used by providers and
+compute.
 
 What comes back is read up to a size and a deadline, and never repeats the key in a message.
 """
