@@ -32,7 +32,7 @@ def explain(error: BaseException) -> tuple[str, str]:
     """(what happened, what to do), one plain sentence each."""
     if isinstance(error, Failure):
         return error.message, error.hint
-    if _out_of_memory(error):
+    if out_of_memory(error):
         return (
             "The machine ran out of memory.",
             "Take a smaller batch (with more gradient accumulation), shorter rows or a smaller model.",
@@ -53,7 +53,8 @@ def explain(error: BaseException) -> tuple[str, str]:
     )
 
 
-def _out_of_memory(error: BaseException) -> bool:
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of the machine or of its GPU did not suffice."""
     text = str(error).lower()
     return (
         isinstance(error, MemoryError)

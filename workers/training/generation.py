@@ -1,12 +1,13 @@
-"""Greedy generation in left-padded batches, and the log-probability of given continuations. Used by predict.py.
+"""Greedy generation in batches whose prompts may share their beginning. Used by engine.py and label_scores.py.
 
-Padding stands on the left, so that every prompt ends where its answer begins; on the right it would push
-padding between the two and ruin the answers.
+Padding stands on the left, so that every prompt ends where its answer begins; on the right it would push padding
+between the two and ruin the answers. A shared beginning is read once and stands before the padding.
 """
 
+import inspect
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answered:
-    """What was generated for one prompt: tokens without the end token, and the log-probability (natural) of
+    """What was generated for one prompt: tokens without the end token, and the model's log-probability (natural) of
     all of them, the end token included where it came."""
 
     tokens: list[int]
@@ -30,28 +31,84 @@ class Prefix:
     next_logits: "torch.Tensor"
 
 
-def read_prompts(model: Any, prompts: list[list[int]], pad: int) -> Prefix:
-    """Runs the model over the prompts once, keeping the keys and values for what follows."""
+@dataclass(frozen=True)
+class Beginning:
+    """Tokens that prompts share, read once: `cache` has one row. () for none."""
+
+    tokens: tuple[int, ...] = ()
+    cache: Any = None
+
+
+class Allowed(Protocol):
+    """Says which tokens may come next; constrained.py makes one for each batch."""
+
+    def mask(self, prompts: list[int], vocabulary: int) -> "torch.Tensor":
+        """Booleans (prompts, vocabulary) for these prompts of the batch."""
+
+    def take(self, prompt: int, token: int) -> None:
+        """Notes that a prompt's answer goes on with `token`."""
+
+
+def read_beginning(model: Any, tokens: tuple[int, ...]) -> Beginning:
+    """Runs the model over what prompts share."""
     import torch
 
-    longest = max(map(len, prompts))
-    ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
-    mask = torch.zeros((len(prompts), longest), dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        ids[row, longest - len(prompt) :] = torch.tensor(prompt, dtype=torch.long)
-        mask[row, longest - len(prompt) :] = 1
-    ids, mask = ids.to(model.device), mask.to(model.device)
+    if not tokens:
+        return Beginning()
+    ids = torch.tensor([tokens], device=model.device)
     output = model(
-        input_ids=ids, attention_mask=mask, position_ids=_positions(mask), use_cache=True, logits_to_keep=1
+        input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True, **last_logits_only(model)
+    )
+    return Beginning(tokens, output.past_key_values)
+
+
+def read_prompts(model: Any, prompts: list[list[int]], pad: int, shared: Beginning | None = None) -> Prefix:
+    """Runs the model over the prompts once, keeping the keys and values for what follows.
+
+    All prompts begin with the tokens of `shared` and have at least one of their own.
+    """
+    import torch
+
+    shared = shared or Beginning()
+    known = len(shared.tokens)
+    longest = max(map(len, prompts)) - known
+    ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
+    mask = torch.ones((len(prompts), known + longest), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        own = prompt[known:]
+        ids[row, longest - len(own) :] = torch.tensor(own, dtype=torch.long)
+        mask[row, known : known + longest - len(own)] = 0
+    ids, mask = ids.to(model.device), mask.to(model.device)
+    given = {"past_key_values": _copies(shared.cache, len(prompts))} if known else {}
+    output = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=_positions(mask)[:, known:],
+        use_cache=True,
+        **given,
+        **last_logits_only(model),
     )
     return Prefix(mask, output.past_key_values, output.logits[:, -1].float())
+
+
+def last_logits_only(model: Any) -> dict[str, int]:
+    """The option that spares the last layer all tokens but the last; its name changed in Transformers 4.50."""
+    whole = model.get_base_model() if hasattr(model, "peft_config") else model
+    names = inspect.signature(whole.forward).parameters
+    return next(({name: 1} for name in ("logits_to_keep", "num_logits_to_keep") if name in names), {})
+
+
+def _copies(cache: Any, count: int) -> Any:
+    copy = deepcopy(cache)
+    copy.batch_repeat_interleave(count)
+    return copy
 
 
 def _positions(mask: "torch.Tensor") -> "torch.Tensor":
     return (mask.cumsum(-1) - 1).clamp(min=0)
 
 
-def _go_on(model: Any, cache: Any, mask: "torch.Tensor", tokens: "torch.Tensor") -> "torch.Tensor":
+def go_on(model: Any, cache: Any, mask: "torch.Tensor", tokens: "torch.Tensor") -> "torch.Tensor":
     """Logits (prompts, new tokens, vocabulary) after `tokens`; `mask` covers them too. Changes `cache`."""
     output = model(
         input_ids=tokens,
@@ -60,47 +117,60 @@ def _go_on(model: Any, cache: Any, mask: "torch.Tensor", tokens: "torch.Tensor")
         past_key_values=cache,
         use_cache=True,
     )
-    return output.logits.float()
+    logits: torch.Tensor = output.logits.float()
+    return logits
 
 
-def score_continuations(model: Any, prefix: Prefix, continuations: list[list[int]]) -> "torch.Tensor":
-    """Log-probabilities (prompts, continuations) of each continuation after each prompt, summed over its tokens."""
+def keep_rows(prefix: Prefix, rows: list[int]) -> Prefix:
+    """The prefix of some of its prompts; uses up the prefix."""
     import torch
 
-    first = prefix.next_logits.log_softmax(-1)
-    rows = first.shape[0]
-    scores = torch.empty((rows, len(continuations)), dtype=torch.float64)
-    for column, tokens in enumerate(continuations):
-        total = first[:, tokens[0]].double()
-        if len(tokens) > 1:
-            fed = torch.tensor([tokens[:-1]] * rows, device=first.device)
-            mask = torch.cat([prefix.mask, torch.ones_like(fed)], dim=1)
-            logits = _go_on(model, deepcopy(prefix.cache), mask, fed).log_softmax(-1)
-            wanted = torch.tensor([tokens[1:]] * rows, device=first.device)
-            total = total + logits.gather(-1, wanted.unsqueeze(-1)).squeeze(-1).double().sum(-1)
-        scores[:, column] = total.cpu()
-    return scores
+    places = torch.tensor(rows, device=prefix.mask.device)
+    prefix.cache.batch_select_indices(places)
+    return Prefix(prefix.mask[places], prefix.cache, prefix.next_logits[places])
 
 
-def generate(model: Any, prefix: Prefix, ends: set[int], most: int) -> list[Answered]:
-    """The most probable token again and again, until an end token or `most` tokens. Uses up the prefix."""
+def generate(
+    model: Any, prefix: Prefix, ends: set[int], most: int, allowed: Allowed | None = None
+) -> list[Answered]:
+    """The most probable (allowed) token again and again, until an end token or `most` tokens. Uses up the prefix.
+
+    Prompts whose answer is whole leave the batch once they are half of it.
+    """
     import torch
 
-    rows = prefix.next_logits.shape[0]
-    tokens: list[list[int]] = [[] for _ in range(rows)]
-    sums, open_rows = [0.0] * rows, set(range(rows))
-    logits, mask = prefix.next_logits, prefix.mask
+    tokens: list[list[int]] = [[] for _ in range(prefix.next_logits.shape[0])]
+    sums, done = [0.0] * len(tokens), [False] * len(tokens)
+    live = list(range(len(tokens)))
     for position in range(most):
-        best, choice = logits.log_softmax(-1).max(-1)
-        for row, token, logprob in zip(range(rows), choice.tolist(), best.tolist(), strict=True):
-            if row in open_rows:
-                sums[row] += logprob
-                if token in ends:
-                    open_rows.discard(row)
-                else:
-                    tokens[row].append(token)
-        if not open_rows or position == most - 1:
+        choice, logprobs = _choose(prefix.next_logits, live, allowed)
+        for row, token, logprob in zip(live, choice.tolist(), logprobs.tolist(), strict=True):
+            if done[row]:
+                continue
+            sums[row] += logprob
+            done[row] = token in ends
+            if not done[row]:
+                tokens[row].append(token)
+                if allowed:
+                    allowed.take(row, token)
+        kept = [place for place, row in enumerate(live) if not done[row]]
+        if not kept or position == most - 1:
             break
-        mask = torch.cat([mask, torch.ones((rows, 1), dtype=mask.dtype, device=mask.device)], dim=1)
-        logits = _go_on(model, prefix.cache, mask, choice.unsqueeze(1))[:, -1]
+        if len(kept) * 2 <= len(live):
+            prefix = keep_rows(prefix, kept)
+            live, choice = [live[place] for place in kept], choice[kept]
+        mask = torch.cat([prefix.mask, torch.ones_like(prefix.mask[:, :1])], dim=1)
+        logits = go_on(model, prefix.cache, mask, choice.unsqueeze(1))[:, -1]
+        prefix = Prefix(mask, prefix.cache, logits)
     return [Answered(*pair) for pair in zip(tokens, sums, strict=True)]
+
+
+def _choose(
+    logits: "torch.Tensor", rows: list[int], allowed: Allowed | None
+) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """(the best token of each row, its log-probability among all tokens)."""
+    every = logits.logsumexp(-1)
+    if allowed:
+        logits = logits.masked_fill(~allowed.mask(rows, logits.shape[-1]).to(logits.device), float("-inf"))
+    best, choice = logits.max(-1)
+    return choice, best - every

@@ -4,6 +4,7 @@ import gc
 import shutil
 from typing import Any
 
+from .constrained import check_decoding
 from .hub_chat import ChatEncoder
 from .hub_model import load_tokenizer
 from .hub_predict import predict_parts
@@ -22,6 +23,7 @@ PACKAGES = (
 
 def run(job: Job, reporter: Reporter) -> None:
     """Trains unless the trained weights are there already, then predicts."""
+    check_decoding(job)
     reporter.progress("preparing", 0.1, "loading PyTorch")
     import torch
 

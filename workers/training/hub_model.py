@@ -70,7 +70,16 @@ def _check_folder(path: str) -> None:
         )
 
 
+def load_saved(folder: Path, dtype: Any) -> Any:
+    """A whole model that training left in a folder, with weights as `dtype`."""
+    from transformers import AutoModelForCausalLM
+
+    return _load(AutoModelForCausalLM, str(folder), use_safetensors=True, local_files_only=True, dtype=dtype)
+
+
 def _load(kind: Any, path: str, **options: Any) -> Any:
+    if "dtype" in options:
+        options[_dtype_word()] = options.pop("dtype")
     try:
         return kind.from_pretrained(path, trust_remote_code=False, **options)
     except OSError as error:
@@ -89,6 +98,14 @@ def _load(kind: Any, path: str, **options: Any) -> Any:
             f"The model {path} cannot be read: {_first_line(error)}",
             "It must be a causal language model that Transformers knows without remote code.",
         ) from error
+
+
+def _dtype_word() -> str:
+    """What from_pretrained calls the type of the weights: other toolkits bring Transformers before 4.56."""
+    from transformers import __version__
+
+    major, minor = __version__.split(".")[:2]
+    return "dtype" if (int(major), int(minor)) >= (4, 56) else "torch_dtype"
 
 
 def _first_line(error: Exception) -> str:

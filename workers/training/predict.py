@@ -1,73 +1,99 @@
-"""Predicts a part with a causal language model, batch by batch, resumable. Used by starter.py and hub.py."""
+"""Predicts a part batch by batch, resumable, with whatever engine answers. Used by starter.py and hub_predict.py."""
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from .generation import generate, read_prompts, score_continuations
+from .failures import out_of_memory
+from .files import read_json, write_json
 from .job import Job
 from .predictions import PredictionFile, line
 from .reporting import Reporter
 
 
 @dataclass(frozen=True)
-class Predictor:
-    """A model with what it takes to ask it. `labels` maps each label to its tokens, the end token included;
-    {} where answers are no closed set."""
+class Reply:
+    """One answer. `p` are the probabilities of the labels, None where answers are no closed set; `logprob` is natural,
+    over the whole answer with its end; `tokens` are those of the answer without its end."""
 
-    model: Any
-    pad: int
-    ends: set[int]
-    decode: Callable[[list[int]], str]
-    labels: dict[str, list[int]]
-    batch_size: int
+    text: str
+    p: dict[str, float] | None
+    logprob: float | None
+    tokens: int | None
 
 
-def predict(job: Job, reporter: Reporter, predictor: Predictor, part: str, prompts: list[list[int]]) -> None:
+class Engine(Protocol):
+    """What answers prompts, which are given as tokens."""
+
+    def prepare(self, prompts: list[list[int]], say: Callable[[str], None]) -> list[list[int]]:
+        """Batches of numbers of prompts: a function of the prompts alone, so that a resumed run sees the same."""
+
+    def ask(self, prompts: list[list[int]]) -> list[Reply]:
+        """The answers to one batch, in its order."""
+
+
+def predict(job: Job, reporter: Reporter, engine: Engine, part: str, prompts: list[list[int]]) -> None:
     """Writes the predictions of a part, whose rows' prompts are given as tokens.
 
-    Batches are the same whatever was done before a restart, so that the numbers are too.
+    Batches are the same whatever was done before a restart, so that the numbers are too. Where memory does not suffice,
+    this batch and those after it are halved; only a single prompt that does not fit raises.
     """
-    import torch
-
     file, everything = PredictionFile(job.out, part), job.rows(part)
-    order = sorted(range(len(prompts)), key=lambda number: (len(prompts[number]), number))
-    size = predictor.batch_size
-    with torch.inference_mode():
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            reporter.progress("predicting", start / len(order), f"{part} item {start:,} of {len(order):,}")
-            if any(everything[row]["number"] not in file.done for row in rows):
-                batch = [(everything[row], prompts[row]) for row in rows]
-                file.add(_batch(job.max_new_tokens, predictor, batch))
+    waiting = engine.prepare(prompts, reporter.log) if prompts else []
+    finished = 0
+    while waiting:
+        rows = waiting.pop(0)
+        reporter.progress(
+            "predicting", finished / len(prompts), f"{part} item {finished:,} of {len(prompts):,}"
+        )
+        if any(everything[row]["number"] not in file.done for row in rows):
+            lines = _batch(engine, [everything[row] for row in rows], [prompts[row] for row in rows])
+            if lines is None:
+                half = len(rows) // 2
+                reporter.log(f"{len(rows)} prompts at once do not fit into the memory: goes on with {half}")
+                waiting = [piece for batch in (rows, *waiting) for piece in _pieces(batch, half)]
+                continue
+            file.add(lines)
+        finished += len(rows)
     file.finish(everything)
-    reporter.progress("predicting", 1.0, f"all {len(order):,} {part} items")
-    reporter.log(f"predicted {len(order)} {part} items")
+    reporter.progress("predicting", 1.0, f"all {len(prompts):,} {part} items")
+    reporter.log(f"predicted {len(prompts)} {part} items")
+
+
+def _pieces(rows: list[int], size: int) -> list[list[int]]:
+    return [rows[at : at + size] for at in range(0, len(rows), size)]
 
 
 def _batch(
-    most_tokens: int, predictor: Predictor, rows: list[tuple[dict[str, Any], list[int]]]
-) -> list[dict[str, Any]]:
+    engine: Engine, rows: list[dict[str, Any]], prompts: list[list[int]]
+) -> list[dict[str, Any]] | None:
+    """The lines of a batch, None where it does not fit into the memory."""
     begun = time.perf_counter()
-    prefix = read_prompts(predictor.model, [prompt for _, prompt in rows], predictor.pad)
-    chances: list[list[float]] | None = None
-    if predictor.labels:
-        scores = score_continuations(predictor.model, prefix, list(predictor.labels.values()))
-        chances = scores.softmax(-1).tolist()
-    answers = generate(predictor.model, prefix, predictor.ends, most_tokens)
+    try:
+        replies = engine.ask(prompts)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error) or len(rows) == 1:
+            raise
+        replies = None
+    if replies is None:
+        # Only now is nothing of the failed batch held any more.
+        _free_memory()
+        return None
     each = (time.perf_counter() - begun) * 1000 / len(rows)
     return [
-        line(
-            row,
-            predictor.decode(answer.tokens),
-            dict(zip(predictor.labels, chances[place], strict=True)) if chances else None,
-            answer.logprob,
-            each,
-            len(answer.tokens),
-        )
-        for place, ((row, _), answer) in enumerate(zip(rows, answers, strict=True))
+        line(row, reply.text, reply.p, reply.logprob, each, reply.tokens)
+        for row, reply in zip(rows, replies, strict=True)
     ]
+
+
+def _free_memory() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def tell_cut(reporter: Reporter, cut: int, longest: int) -> None:
@@ -77,9 +103,11 @@ def tell_cut(reporter: Reporter, cut: int, longest: int) -> None:
 
 
 def decoding(job: Job, batch_size: int) -> dict[str, Any]:
-    """How answers are made, for resolved.json."""
+    """How answers are made, for resolved.json and the evaluation."""
+    way = job.values.get("decoding", "free")
     return {
-        "method": "greedy",
+        "method": "most probable label" if way == "labels" else "greedy",
+        "answers": {"free": "free", "labels": "one of the labels", "json_schema": "by a JSON schema"}[way],
         "temperature": 0,
         "max_new_tokens": job.max_new_tokens,
         "batch_size": batch_size,
@@ -87,3 +115,10 @@ def decoding(job: Job, batch_size: int) -> dict[str, Any]:
         if job.labels
         else None,
     }
+
+
+def note_decoding(job: Job, batch_size: int, program: str) -> None:
+    """Writes into resolved.json how answers are really made, and by which program."""
+    resolved = read_json(job.out / "resolved.json")
+    resolved["decoding"] = {**decoding(job, batch_size), "program": program}
+    write_json(job.out / "resolved.json", resolved)

@@ -4,11 +4,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from .constrained import Constraint, check_decoding, schema_of
+from .engine import TransformersEngine
 from .failures import Failure
 from .files import write_folder, write_text
 from .job import Job
 from .machine import EnergyMeter, add_energy, write_environment, write_usage
-from .predict import Predictor, decoding, predict, tell_cut
+from .predict import decoding, predict, tell_cut
 from .preview import write_preview
 from .reporting import Reporter
 from .starter_tokenizer import END, PAD, RowEncoder, make_tokenizer, save_tokenizer
@@ -23,6 +25,7 @@ PACKAGES = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
 
 def run(job: Job, reporter: Reporter) -> None:
     """Trains unless the trained model is there already, then predicts."""
+    check_decoding(job)
     reporter.progress("preparing", 0.1, "loading PyTorch")
     import torch
 
@@ -118,18 +121,22 @@ def _describe(job: Job, reporter: Reporter, model: Any, tokenizer: Any, rows: li
 def _predict(job: Job, reporter: Reporter, encoder: RowEncoder, device: Any) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = job.out / "model"
+    folder, ends = job.out / "model", {encoder.ids[END]}
     model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, local_files_only=True)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    predictor = Predictor(
+    way = job.values.get("decoding", "free")
+    engine = TransformersEngine(
         model.to(device).eval(),
         encoder.ids[PAD],
-        {encoder.ids[END]},
+        ends,
         lambda tokens: str(tokenizer.decode(tokens, skip_special_tokens=True)),
         {label: encoder.label(label) for label in job.labels},
         job.values["predict_batch_size"],
+        job.max_new_tokens,
+        choose=way == "labels",
+        constraint=Constraint(schema_of(job), tokenizer, ends) if way == "json_schema" else None,
     )
     for part in job.predict:
         prompts = [encoder.prompt(row, job.max_new_tokens) for row in job.rows(part)]
-        predict(job, reporter, predictor, part, prompts)
+        predict(job, reporter, engine, part, prompts)
     tell_cut(reporter, encoder.cut, job.values["max_seq_len"])
