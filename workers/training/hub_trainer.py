@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
-from transformers import Trainer
+from transformers import PrinterCallback, Trainer
 
 from .hub_batch import IGNORED, Example, behind, examples, padded
 from .hub_rows import Batches
@@ -26,6 +26,7 @@ class AnswerTrainer(Trainer):
         self, *, rows: list[Row], held_out: list[Row], values: dict[str, Any], pad: int, **given: Any
     ) -> None:
         super().__init__(eval_dataset=held_out or None, **given)
+        self.model.train()
         # The loss below divides by the tokens of the whole step itself.
         self.model_accepts_loss_kwargs = True
         self.values, self.pad = values, pad
@@ -38,6 +39,11 @@ class AnswerTrainer(Trainer):
         self.batches = Batches(lengths, values, self.args.seed, self.args.process_index, self._epoch)
         self.tokens = 0
         self.answers = Answers(self.model)
+        self.remove_callback(PrinterCallback)
+        # What is done at every step goes through the trained weights alone: a small model with an adapter has hundreds
+        # of layers that have none, and walking them takes as long as some of the mathematics.
+        self.trained = [part for part in self.model.parameters() if part.requires_grad]
+        self.model.zero_grad = self._zero_grad
 
     def _epoch(self) -> int:
         return int(self.state.epoch or 0)
@@ -58,6 +64,23 @@ class AnswerTrainer(Trainer):
 
     def _tensors(self, batch: list[Example]) -> dict[str, Any]:
         return behind(batch) if self.values["padding_free"] else padded(batch, self.pad)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+        """Forward and backward of one batch. The model is in training mode: evaluate() puts it back."""
+        inputs = self._prepare_inputs(inputs)
+        with self.compute_loss_context_manager():
+            loss = self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
+        self.accelerator.backward(loss)
+        return loss.detach()
+
+    def _zero_grad(self, set_to_none: bool = True) -> None:
+        for part in self.trained:
+            part.grad = None
+
+    def _clip_grad_norm(self, model: Any) -> Any:
+        if self.is_fsdp_enabled:
+            return super()._clip_grad_norm(model)
+        return torch.nn.utils.clip_grad_norm_(self.trained, self.args.max_grad_norm)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
