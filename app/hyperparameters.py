@@ -22,6 +22,8 @@ class Hyperparameter:
     minimum: float | None = None
     maximum: float | None = None
     simple: bool = False
+    # The objective that alone has it ("sft" or "dpo", see app/preferences.py); "": every one.
+    only: str = ""
 
     def parse(self, raw: Any) -> Any:
         """`raw` (text of a form or a JSON value) as this hyperparameter's type.

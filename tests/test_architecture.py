@@ -15,8 +15,8 @@ ENTRIES = ("__main__", "main", "up", "serve", "client", "doctor")
 # fmt: off
 FOUNDATION = {
     "assets", "cells", "clock", "config", "db", "errors", "file_queue", "format", "hub",
-    "hyperparameters", "log", "migrate", "outside", "patterns", "queue", "registry", "render", "service_http",
-    "service_json", "shapes", "statistics", "storage", "supervisor", "tether", "vault", "version", "yaml_text",
+    "hyperparameters", "log", "migrate", "outside", "patterns", "preferences", "queue", "registry", "render",
+    "service_http", "service_json", "shapes", "statistics", "storage", "supervisor", "tether", "vault", "version", "yaml_text",
 }
 # fmt: on
 WEB_FILES = ("routes", "api", "downloads", "views", "forms", "form")

@@ -1,10 +1,10 @@
 """What the choice of hyperparameters depends on, and each model's answer to it: suggestions, estimates, problems."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from app import baselines
+from app import baselines, preferences
 from app.catalog import hosted, prompted
 from app.catalog.model import Model
 from app.catalog.models import trainer
@@ -29,8 +29,15 @@ class DataFacts:
     # Room for the longest answer.
     answer_tokens: int = 64
     groups: dict[str, int] = field(default_factory=dict)
+    # Items that have a rejected answer, by part.
+    rejected: dict[str, int] = field(default_factory=dict)
     # The best score that contradictory labels leave, as a sentence; empty when there are none.
     ceiling: str = ""
+
+    @property
+    def pairs(self) -> int:
+        """Training items with a rejected answer."""
+        return self.rejected.get("train", 0)
 
 
 def hyperparameters(model: Model) -> tuple[Hyperparameter, ...]:
@@ -45,8 +52,21 @@ def hyperparameters(model: Model) -> tuple[Hyperparameter, ...]:
     return trainer().hyperparameters(model.id)
 
 
-def suggest(model: Model, facts: DataFacts) -> dict[str, Any]:
-    """A sensible value for every hyperparameter on this data."""
+def offered(model: Model, facts: DataFacts, asked: Mapping[str, Any]) -> tuple[Hyperparameter, ...]:
+    """The hyperparameters that there is something to choose of on this data."""
+    return preferences.offered(hyperparameters(model), asked, facts.pairs)
+
+
+def suggest(model: Model, facts: DataFacts, asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A sensible value for every hyperparameter on this data, beside those that a person `asked` for."""
+    asked, shapes, seen = asked or {}, hyperparameters(model), facts
+    if preferences.is_dpo(asked):
+        # It sees the items that have a rejected answer alone.
+        seen = replace(facts, train_items=facts.pairs, validation_items=facts.rejected.get("validation", 0))
+    return preferences.suggested(shapes, _suggest(model, seen), asked, facts.pairs)
+
+
+def _suggest(model: Model, facts: DataFacts) -> dict[str, Any]:
     if model.kind == "baseline":
         return {field.name: field.default for field in hyperparameters(model)}
     if model.kind == "hosted" and model.offer:
@@ -88,6 +108,11 @@ def problems(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> list[
         reason = model.unavailable.rstrip(".")
         mend = " Enter it under Settings." if reason.startswith("needs a key") else ""
         return [f"{model.label} cannot run here: {reason}.{mend}"]
+    wrong = preferences.problems(model.label, hyperparameters(model), values, facts.pairs)
+    return wrong or _problems(model, facts, values)
+
+
+def _problems(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> list[str]:
     if model.kind == "baseline":
         kind = baselines.load(model.id.partition("/")[2])
         if facts.task not in kind.tasks:

@@ -9,6 +9,7 @@ from typing import Any
 from app.catalog.shelf import Shop
 from app.clock import now
 from app.hyperparameters import Hyperparameter
+from app.preferences import DPO, SFT, is_dpo
 from app.providers import providers
 from app.providers._base import Provider, Training
 from app.providers._shapes import Estimate, Offer, Price, TuningJob
@@ -147,14 +148,19 @@ def _deployed(provider: Provider, price: Price | None) -> Estimate:
 
 def _job(offer: Offer, facts: Mapping[str, Any], values: Mapping[str, Any]) -> TuningJob:
     counts = {part: int(facts[f"{part}_items"]) for part in ("train", "validation", "test")}
+    dpo = is_dpo(values)
+    if dpo:
+        # What has no rejected answer is not sent.
+        counts |= {part: int(facts["rejected"].get(part, 0)) for part in ("train", "validation")}
     return TuningJob(
         launch_key="tb-0000000000000000",
         name="plan",
         model=offer.model,
-        method="sft",
+        method=DPO if dpo else SFT,
         hyperparameters=values,
         seed=1,
         counts=counts,
-        tokens={part: round(facts["mean_tokens"] * count) for part, count in counts.items()},
+        # A pair is read as two rows.
+        tokens={part: round(facts["mean_tokens"] * count * (1 + dpo)) for part, count in counts.items()},
         offer=offer,
     )

@@ -91,13 +91,18 @@ def read_known(session: Session, dataset: Dataset) -> Known:
 def split_facts(dataset: Dataset, known: Known, parts: Any) -> dict[str, Any]:
     """What is stored of a split beside its parts: labels, leaks, ceiling, and {part: items with a rejected answer}."""
     ceiling = find_ceiling(known.codes, known.twins[0], known.twins[2], parts)
-    rejected = np.bincount(parts[known.rejected], minlength=len(PART_NAMES)).tolist()
     return {
         "labels": balance(dataset.labels, known.codes, parts),
         "leaks": find_leaks(known.twins, parts),
         "ceiling": asdict(ceiling) if ceiling else None,
-        "rejected": dict(zip(PART_NAMES, rejected, strict=True)),
+        "rejected": count_parts(parts, known.rejected),
     }
+
+
+def count_parts(parts: Any, numbers: Any) -> dict[str, int]:
+    """{part: how many of the items with these numbers are in it}; `parts` is one byte an item."""
+    counts = np.bincount(np.frombuffer(parts, np.uint8)[numbers], minlength=len(PART_NAMES))
+    return dict(zip(PART_NAMES, counts.tolist(), strict=True))
 
 
 def rejected_items(session: Session, dataset: Dataset) -> Any:

@@ -21,8 +21,8 @@ def form_of_run(session: Session, actor: Actor, run_id: int) -> LaunchForm:
     trained = session.get_one(Run, run.snapshot["pooled_from"][0]) if run.pooled else run
     dataset, split = data_of(session, actor, run.dataset_id, trained.split_id)
     model = find_model(run.model, read_shelf(session, actor))
-    chosen = suggest(model, data_facts(dataset, split))
     sent = sent_values(run.ledger)
+    chosen = suggest(model, data_facts(dataset, split), sent)
     return LaunchForm(
         run.dataset_id,
         # Folds are dealt anew by the design; a smaller part of train comes of the experiment's own split.

@@ -13,6 +13,7 @@ from sqlmodel import Session
 from app.catalog.facts import DataFacts
 from app.datasets.items import PART_NAMES
 from app.datasets.make_folds import Drawing, Folds, draw_folds, draw_sizes
+from app.datasets.make_split import count_parts, rejected_items
 from app.errors import Invalid
 from app.experiments.facts import data_facts
 from app.tables import Dataset, Split
@@ -136,16 +137,18 @@ def make_cells(session: Session, dataset: Dataset, split: Split, design: Design)
         if not own.train_items:
             raise _wrong("This split has no training items", "Choose a split that has some")
         drawings = draw_sizes(session, dataset, split, design.shares, design.seed)
-        cells = [_size_cell(own, drawing.parameters["share"], drawing) for drawing in drawings]
+        pairs = rejected_items(session, dataset)
+        cells = [_size_cell(own, drawing.parameters["share"], drawing, pairs) for drawing in drawings]
         cells += [_size_cell(own, 1.0, None)] if 1.0 in design.shares else []
         return Cells(tuple(cells), own)
     return Cells((DataCell(own),), own)
 
 
-def _size_cell(own: DataFacts, share: float, drawing: Drawing | None) -> DataCell:
+def _size_cell(own: DataFacts, share: float, drawing: Drawing | None, pairs: Any = None) -> DataCell:
     train = drawing.counts["train"] if drawing else own.train_items
+    rejected = count_parts(drawing.parts, pairs) if drawing else own.rejected
     return DataCell(
-        replace(own, train_items=train),
+        replace(own, train_items=train, rejected=rejected),
         drawing,
         variant=f"{100 * share:g} % of train",
         about={"share": share, "train_items": train},
@@ -155,11 +158,16 @@ def _size_cell(own: DataFacts, share: float, drawing: Drawing | None) -> DataCel
 def _pooled_cells(session: Session, dataset: Dataset, design: Design, own: DataFacts) -> Cells:
     asked = Folds(design.folds, design.seed, design.key, design.pattern, design.kind == "groups")
     pooled, *folds = draw_folds(session, dataset, asked)
-    cells = []
+    cells, pairs = [], rejected_items(session, dataset)
     for number, drawing in enumerate(folds, 1):
         counts = {name: drawing.counts[name] for name in PART_NAMES}
         facts = replace(
-            own, train_items=counts["train"], validation_items=0, test_items=counts["test"], ceiling=""
+            own,
+            train_items=counts["train"],
+            validation_items=0,
+            test_items=counts["test"],
+            rejected=count_parts(drawing.parts, pairs),
+            ceiling="",
         )
         about = {"fold": number, "folds": len(folds), "name": drawing.parameters["fold_name"]}
         cells.append(DataCell(facts, drawing, number, about=about))

@@ -149,7 +149,7 @@ def settled_row(
     those that Tunebook would choose otherwise today."""
     if asked is None:
         return GridRow(model, dict(hyperparameters))
-    chosen = suggest(find_model(model), data_facts(dataset, split))
+    chosen = suggest(find_model(model), data_facts(dataset, split), hyperparameters)
     return GridRow(
         model,
         {

@@ -19,5 +19,6 @@ def data_facts(dataset: Dataset, split: Split) -> DataFacts:
         max_tokens=int(facts.get("max_tokens") or 0),
         mean_characters=float(facts.get("mean_characters") or 0),
         answer_tokens=max_new_tokens(dataset),
+        rejected=dict(split.facts.get("rejected") or {}),
         ceiling=ceiling_sentence(ceiling_of(dataset, split)),
     )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
+from app import preferences
 from app.catalog.facts import hyperparameters, parse_values
 from app.catalog.models import Model
 from app.errors import Invalid
@@ -55,13 +56,19 @@ def variants(model: Model, grid: Mapping[str, Any]) -> list[tuple[str, dict[str,
             f"{model.label}: the grid has {count:,} combinations, and one launch takes {MAX_RUNS} runs.",
             "Give fewer values.",
         )
-    labels = {field.name: field.label for field in hyperparameters(model)}
-    found = []
+    shapes = hyperparameters(model)
+    labels = {field.name: field.label for field in shapes}
+    found: dict[tuple[Any, ...], tuple[str, dict[str, Any]]] = {}
     for chosen in product(*several.values()):
-        values = dict(zip(several, chosen, strict=True))
+        values, whole = dict(zip(several, chosen, strict=True)), dict(grid)
+        whole |= values
+        if preferences.OBJECTIVE in several:
+            whole = preferences.combined(shapes, whole)
+            values = {name: value for name, value in values.items() if name in whole}
         said = (f"{_lower(labels[name])} {as_text(value)}" for name, value in values.items())
-        found.append((", ".join(said)[:250], {**grid, **values}))
-    return found
+        # Combinations that differ only in what their objective does not have are one.
+        found.setdefault(tuple(values.items()), (", ".join(said)[:250], whole))
+    return list(found.values())
 
 
 def _lower(label: str) -> str:

@@ -17,8 +17,9 @@ from app.experiments.designs import Cells, DataCell, Design, describe
 from app.experiments.grid import MAX_RUNS, parse_grid, variants
 from app.experiments.remarks import remarks, split_problems
 from app.hyperparameters import Hyperparameter
+from app.preferences import is_dpo, remark
 from app.runs.augment import describe_augment
-from app.runs.ledger import open_ledger
+from app.runs.ledger import open_ledger, sent_values
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ def make_plan(
     more = 1 + augment.get("rewrites", 0)
     rows = tuple(_plan_model(cells, row, seeds, more, shelf) for row in grid)
     said = [describe(design.to_json(), len(cells.cells)), describe_augment(augment)]
+    if any(is_dpo(sent_values(run.ledger)) for row in rows for run in row.runs):
+        said.append(remark(cells.whole.pairs, cells.whole.train_items))
     plan = Plan(
         rows,
         cells.whole,
@@ -164,12 +167,10 @@ def _plan_model(
     cells: Cells, row: GridRow, seeds: tuple[int, ...], more: int, shelf: Shelf | None
 ) -> PlannedModel:
     model = find_model(row.model, shelf)
-    fields = choices.hyperparameters(model)
     asked = parse_grid(model, row.hyperparameters)
     whole = _grown(cells.whole, more)
-    suggested = choices.suggest(model, whole)
     combinations = variants(model, asked)
-    first = {**suggested, **combinations[0][1]}
+    first = _filled(model, whole, combinations[0][1])
     own_seeds = seeds if model.seed_matters else (None,)
     if len(combinations) * len(own_seeds) * len(cells.cells) > MAX_RUNS:
         # Said before so many are made.
@@ -189,16 +190,16 @@ def _plan_model(
     problems = (
         problem
         for _, values in combinations
-        for problem in choices.problems(model, smallest, {**suggested, **values})
+        for problem in choices.problems(model, smallest, {**choices.suggest(model, whole, values), **values})
     )
     return PlannedModel(
         model,
         own_seeds,
-        fields,
-        {**suggested, **asked},
+        choices.offered(model, whole, asked),
+        _filled(model, whole, asked),
         asked,
         runs[0].ledger,
-        choices.presets(model),
+        {name: own for name, own in choices.presets(model).items() if whole.pairs or not is_dpo(own)},
         choices.estimate(model, whole, first),
         tuple(dict.fromkeys(problems)),
         runs,
@@ -207,7 +208,13 @@ def _plan_model(
 
 def _grown(facts: DataFacts, more: int) -> DataFacts:
     """The facts with the train items that augmentation makes at most."""
-    return replace(facts, train_items=facts.train_items * more)
+    rejected = {**facts.rejected, "train": facts.pairs * more}
+    return replace(facts, train_items=facts.train_items * more, rejected=rejected)
+
+
+def _filled(model: Model, facts: DataFacts, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Every value of the model."""
+    return {**choices.suggest(model, facts, asked), **asked}
 
 
 def _runs(
@@ -222,7 +229,7 @@ def _runs(
     """The runs of one combination in one cell. Folds share the values chosen for the whole data; a smaller part
     of train gets those that suit it."""
     own = _grown(cell.facts, more)
-    suggested = choices.suggest(model, own if cell.fold is None else _grown(cells.whole, more))
+    suggested = choices.suggest(model, own if cell.fold is None else _grown(cells.whole, more), asked)
     ledger = open_ledger(
         suggested, {field.name: field.default for field in choices.hyperparameters(model)}, asked
     )

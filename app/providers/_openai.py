@@ -38,6 +38,7 @@ NAMES = {
     "batch_size": "batch_size",
     "learning_rate_multiplier": "learning_rate_multiplier",
 }
+METHODS = {"supervised": "sft", "dpo": "dpo"}
 
 
 def list_all(api: Api, path: str, query: Mapping[str, str] | None = None) -> Iterator[Mapping[str, Any]]:
@@ -88,10 +89,13 @@ def file_of(api: Api, raw: Any) -> RemoteFile:
 def job_body(job: TuningJob, files: Mapping[str, str]) -> dict[str, Any]:
     """The create call. Every hyperparameter is sent; none is left to "auto"."""
     values = {NAMES[name]: job.hyperparameters[name] for name in NAMES}
+    kind = "supervised"
+    if job.method == "dpo":
+        kind, values = "dpo", {**values, "beta": job.hyperparameters["dpo_beta"]}
     body: dict[str, Any] = {
         "model": job.model,
         "training_file": files["train"],
-        "method": {"type": "supervised", "supervised": {"hyperparameters": values}},
+        "method": {"type": kind, kind: {"hyperparameters": values}},
         "seed": job.seed,
         "suffix": job.launch_key,
         "metadata": {KEY: job.launch_key},
@@ -161,9 +165,13 @@ def resolved(raw: Mapping[str, Any]) -> dict[str, Any]:
         **mapping(raw, "hyperparameters"),
         **mapping(method, text(method, "type"), "hyperparameters"),
     }
-    found = {
-        ours: said[theirs] for ours, theirs in NAMES.items() if isinstance(said.get(theirs), int | float)
+    found: dict[str, Any] = {
+        ours: said[theirs]
+        for ours, theirs in {**NAMES, "dpo_beta": "beta"}.items()
+        if isinstance(said.get(theirs), int | float)
     }
+    if text(method, "type") in METHODS:
+        found["objective"] = METHODS[text(method, "type")]
     seed = whole(raw, "seed")
     return {**found, **({"seed": seed} if seed is not None else {})}
 

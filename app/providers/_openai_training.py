@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from app import preferences
 from app.hyperparameters import Hyperparameter
-from app.providers._shapes import Estimate, Example, Offer, TuningJob
+from app.providers._shapes import Estimate, Offer, TuningJob
 
 LEAST_ROWS = 10
 MOST_BYTES = 512 * 10**6
-MOST_EPOCHS, MOST_BATCH = 50, 256
+MOST_EPOCHS, MOST_BATCH, MOST_BETA = 50, 256, 2.0
 # OpenAI's cookbook (chat_finetuning_data_prep) aims at three epochs, and at 100 to 25,000 examples seen in all.
 TARGET_EPOCHS, LEAST_SEEN, MOST_SEEN, MOST_SUGGESTED = 3, 100, 25_000, 25
 # OpenAI's guide to its first fine-tunes: by default about 0.2 % of the examples, 256 at most.
@@ -25,8 +26,9 @@ UNDISCLOSED = (
 
 
 def hyperparameters(offer: Offer) -> tuple[Hyperparameter, ...]:
-    """The three values that the job takes, with the bounds of its published description."""
+    """The values that the job takes, with the bounds of its published description."""
     return (
+        *preferences.fields(MOST_BETA),
         Hyperparameter(
             "epochs",
             "Epochs",
@@ -61,7 +63,8 @@ def suggest(offer: Offer, facts: Mapping[str, Any]) -> dict[str, Any]:
     elif items * epochs > MOST_SEEN:
         epochs = max(1, MOST_SEEN // items)
     batch = min(max(round(BATCH_SHARE * items), 1), MOST_BATCH)
-    return {"epochs": epochs, "batch_size": batch, "learning_rate_multiplier": 1.0}
+    values = {"epochs": epochs, "batch_size": batch, "learning_rate_multiplier": 1.0}
+    return {**{field.name: field.default for field in preferences.fields()}, **values}
 
 
 def problems(job: TuningJob) -> list[str]:
@@ -70,8 +73,6 @@ def problems(job: TuningJob) -> list[str]:
     rows = job.counts.get("train", 0)
     if rows < LEAST_ROWS:
         found.append(f"The training part has {rows} items; the service wants at least {LEAST_ROWS}.")
-    if job.method != "sft":
-        found.append(f"Tunebook does not send training by {job.method!r} here; choose supervised training.")
     if not 0 <= job.seed <= SEED_MAXIMUM:
         found.append(f"The seed is {job.seed}; the service takes 0 to {SEED_MAXIMUM}.")
     return found
@@ -87,11 +88,3 @@ def estimate(job: TuningJob) -> Estimate:
     # Dollars for a million tokens are micro-dollars for one.
     basis = f"{counted} at ${price.train:g} for a million ({price.source})"
     return Estimate(round(tokens * price.train), basis)
-
-
-def render(example: Example, job: TuningJob) -> Mapping[str, Any]:
-    """One line of a training file."""
-    line: dict[str, Any] = {"messages": [*example.messages, example.reply]}
-    if example.tools:
-        line["tools"] = list(example.tools)
-    return line

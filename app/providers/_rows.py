@@ -15,13 +15,18 @@ def render(example: Example, job: TuningJob) -> Mapping[str, Any]:
     tools = {"tools": list(example.tools)} if example.tools else {}
     if job.method != "dpo":
         return {"messages": [*example.messages, example.reply], **tools}
+    return {
+        "input": {"messages": list(example.messages), **tools},
+        "preferred_output": [example.reply],
+        "non_preferred_output": [unwanted(example)],
+    }
+
+
+def unwanted(example: Example) -> Mapping[str, Any]:
+    """The rejected reply. Raises errors.Invalid where there is none."""
     if example.rejected is None:
         raise errors.Invalid(
             "Preference training needs a rejected reply for each item; this item has none.",
             "Choose supervised training, or a dataset with rejected replies.",
         )
-    return {
-        "input": {"messages": list(example.messages), **tools},
-        "preferred_output": [example.reply],
-        "non_preferred_output": [example.rejected],
-    }
+    return example.rejected

@@ -11,6 +11,7 @@ import httpx
 from app import errors
 from app.providers import _openai as shape
 from app.providers import _openai_training as rules
+from app.providers import _rows
 from app.providers._base import Chat, Field, Provider, Training
 from app.providers._openai_batch import openai_batch
 from app.providers._openai_chat import ask_chat, chat_body
@@ -170,13 +171,14 @@ PROVIDER = Provider(
     list_models=list_models,
     offers=OFFERS,
     training=Training(
+        methods=("sft", "dpo"),
         identity="metadata.tunebook, and the model's suffix",
         list_note="The list filters by metadata; how soon a new job stands in it is not published.",
         hyperparameters=rules.hyperparameters,
         suggest=rules.suggest,
         problems=problems,
         estimate=rules.estimate,
-        render=rules.render,
+        render=_rows.render,
         upload=upload,
         look_at_file=shape.look_at_file,
         check=check,

@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from app import errors
+from app import errors, preferences
 from app.hyperparameters import Hyperparameter
+from app.providers import _rows
 from app.providers._base import Chat, Provider, Repeat, Training
 from app.providers._openai_chat import ask_chat, chat_body
 from app.providers._shapes import (
@@ -47,6 +48,12 @@ NAMES = {
     "epochs": "num_epochs",
     "batch_size": "batch_size",
     "learning_rate_multiplier": "learning_rate_multiplier",
+}
+# What a model says of its preference training.
+PREFERENCE_NAMES = {
+    "epochs": "preference_tuning_num_epochs",
+    "learning_rate_multiplier": "preference_tuning_learning_rate_multiplier",
+    "dpo_beta": "preference_tuning_training_beta",
 }
 PREFIX = "openpipe:"
 ENTRIES_AT_ONCE = 100
@@ -95,10 +102,13 @@ def list_tuned(api: Api) -> list[TunedModel]:
 
 
 def hyperparameters(offer: Offer) -> tuple[Hyperparameter, ...]:
-    """The three values that a training takes."""
+    """The values that a training takes."""
     return (
+        *preferences.fields(),
         Hyperparameter("epochs", "Epochs", "int", 3, minimum=1, maximum=50, simple=True),
-        Hyperparameter("batch_size", "Batch size", "int", 8, "Items for each step.", minimum=1, maximum=1024),
+        Hyperparameter(
+            "batch_size", "Batch size", "int", 8, "Items for each step.", minimum=1, maximum=1024, only="sft"
+        ),
         Hyperparameter(
             "learning_rate_multiplier", "Learning rate multiplier", "float", 1.0,
             "Times a learning rate that the service does not disclose.", minimum=0.0001, maximum=100,
@@ -109,13 +119,12 @@ def hyperparameters(offer: Offer) -> tuple[Hyperparameter, ...]:
 def suggest(offer: Offer, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Three epochs; small batches for small data."""
     items = max(int(facts.get("train_items") or 0), 1)
-    return {"epochs": 3, "batch_size": min(max(items // 100, 1), 32), "learning_rate_multiplier": 1.0}
+    values = {"epochs": 3, "batch_size": min(max(items // 100, 1), 32), "learning_rate_multiplier": 1.0}
+    return {**{field.name: field.default for field in preferences.fields()}, **values}
 
 
 def problems(job: TuningJob) -> list[str]:
     """What would be refused."""
-    if job.method != "sft":
-        return [f"Tunebook sends OpenPipe supervised examples only, not {job.method!r}."]
     return [] if job.counts.get("train") else ["The training part has no items."]
 
 
@@ -126,10 +135,13 @@ def estimate(job: TuningJob) -> Estimate:
 
 
 def render(example: Example, job: TuningJob) -> Mapping[str, Any]:
-    """One entry; the split is always written, since a row without one is split by a rule that has changed."""
+    """One entry; the split is always written, since a row without one is split by a rule that has changed. Raises
+    errors.Invalid for preference training on an item without a rejected reply."""
     entry: dict[str, Any] = {"messages": [*example.messages, example.reply], "split": "TRAIN"}
     if example.tools:
         entry["tools"] = list(example.tools)
+    if job.method == "dpo":
+        entry["rejected_message"] = _rows.unwanted(example)
     return entry
 
 
@@ -171,14 +183,7 @@ def _send(api: Api, id: str, entries: list[Any], start: int) -> str:
 
 def submit(api: Api, job: TuningJob, files: Mapping[str, str]) -> RemoteJob:
     """The one create call."""
-    values = {NAMES[name]: job.hyperparameters[name] for name in NAMES}
-    config = {
-        "provider": "openpipe",
-        "baseModel": job.model,
-        "enable_sft": True,
-        "enable_preference_tuning": False,
-        "sft_hyperparameters": values,
-    }
+    config = {"provider": "openpipe", "baseModel": job.model, **_course(job)}
     body = {
         "datasetId": files["train"],
         "slug": job.launch_key,
@@ -186,6 +191,17 @@ def submit(api: Api, job: TuningJob, files: Mapping[str, str]) -> RemoteJob:
         "trainingConfig": config,
     }
     return job_of(api, api.post("models", body))
+
+
+def _course(job: TuningJob) -> dict[str, Any]:
+    """Which of its two trainings runs, with the values of that one. DPO has no batch size there."""
+    sent = job.hyperparameters
+    if job.method != "dpo":
+        values = {theirs: sent[ours] for ours, theirs in NAMES.items()}
+        return {"enable_sft": True, "enable_preference_tuning": False, "sft_hyperparameters": values}
+    values = {theirs: sent[ours] for ours, theirs in NAMES.items() if ours in sent}
+    values |= {"variant": "DPO", "training_beta": sent["dpo_beta"]}
+    return {"enable_sft": False, "enable_preference_tuning": True, "preference_hyperparameters": values}
 
 
 def find(api: Api, launch_key: str) -> list[RemoteJob]:
@@ -212,9 +228,13 @@ def job_of(api: Api, raw: Any) -> RemoteJob:
     if not slug:
         raise api.unclear("sent no model's name")
     state, said = text(inner, "status"), mapping(inner, "hyperparameters")
-    known = {
-        ours: said[theirs] for ours, theirs in NAMES.items() if isinstance(said.get(theirs), int | float)
+    preferring = said.get("is_preference_tuning_enabled") is True
+    names = PREFERENCE_NAMES if preferring else NAMES
+    known: dict[str, Any] = {
+        ours: said[theirs] for ours, theirs in names.items() if isinstance(said.get(theirs), int | float)
     }
+    if said:
+        known["objective"] = "dpo" if preferring else "sft"
     return RemoteJob(
         id=slug,
         state=state,
@@ -256,6 +276,7 @@ PROVIDER = Provider(
     list_models=list_models,
     offers=OFFERS,
     training=Training(
+        methods=("sft", "dpo"),
         identity="the model's slug, which is the launch key",
         repeat=Repeat.OWN_ID,
         list_note="A model is looked up by its slug.",

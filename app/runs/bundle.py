@@ -55,6 +55,17 @@ def _row(part: str, item: StoredItem) -> dict[str, Any]:
     return row
 
 
+def rows_of(folder: Path, part: str) -> Iterator[dict[str, Any]]:
+    """The rows of one part, as they were written."""
+    with (folder / f"{part}.jsonl").open(encoding="utf-8") as file:
+        yield from map(json.loads, file)
+
+
+def count_pairs(folder: Path) -> dict[str, int]:
+    """{part: rows with a rejected answer} of the two parts that are trained on and watched."""
+    return {part: sum("rejected" in row for row in rows_of(folder, part)) for part in ("train", "validation")}
+
+
 def zip_bundle(folder: Path, file: BinaryIO) -> None:
     """Writes the bundle as a zip, deterministic byte for byte from the same state.
 

@@ -14,6 +14,8 @@ READINGS = (
     ("validation_loss", "Validation loss"),
     ("learning_rate", "Learning rate"),
     ("tokens_per_second", "Tokens per second"),
+    ("preference_margin", "Preference margin"),
+    ("preference_accuracy", "Pairs preferred"),
 )
 
 

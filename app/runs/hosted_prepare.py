@@ -6,6 +6,7 @@ exactly the files that are sent.
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from app.clock import now
 from app.datasets.stored import part_items
 from app.db import session_scope
 from app.errors import KeyRefused
+from app.preferences import DPO, OBJECTIVE, SFT, is_dpo
 from app.providers._shapes import Example, Offer, Price, TuningJob
 from app.runs.augment import augmented
-from app.runs.bundle import write_bundle
+from app.runs.bundle import count_pairs, rows_of, write_bundle
 from app.runs.hosted import (
     Save,
     find_row,
@@ -73,7 +75,7 @@ def preparing(run: Run, save: Save) -> None:
     for part in SENT_PARTS:
         path = service_folder(folder) / f"{part}.jsonl"
         if job.counts.get(part) and not path.is_file():
-            _render(folder / f"{part}.jsonl", path, training, job)
+            _render(rows_of(folder, part), path, training, job)
     with (folder / "train.jsonl").open("rb") as file:
         after = sum(1 for _ in file)
     augment = run.snapshot.get("augment")
@@ -81,6 +83,7 @@ def preparing(run: Run, save: Save) -> None:
     if augment:
         before = (run.snapshot.get("counts") or {}).get("train", 0)
         snapshot["augment"] = {**augment, "items_before": before, "items_after": after}
+    snapshot |= {"pairs": count_pairs(folder)} if job.method == DPO else {}
     with save() as session:
         move(session, run, RunState.SUBMITTING, snapshot=snapshot)
 
@@ -101,7 +104,7 @@ def _config(run: Run) -> dict[str, Any]:
     return {
         "provider": provider_of(run.model).name,
         "model": remote_model(run.model),
-        "method": run.snapshot.get("method", "sft"),
+        "method": sent_values(run.ledger).get(OBJECTIVE, SFT),
         "seed": run.seed,
         "hyperparameters": sent_values(run.ledger),
         "launch_key": run.launch_key,
@@ -121,13 +124,16 @@ def _readme(run: Run, label: str, docs_url: str) -> str:
     )
 
 
-def _render(source: Path, path: Path, training: Any, job: TuningJob) -> None:
+def _render(rows: Iterable[dict[str, Any]], path: Path, training: Any, job: TuningJob) -> None:
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with source.open(encoding="utf-8") as rows, fresh.open("wb") as file:
+    with fresh.open("wb") as file:
         file.write(training.file_start)
-        for line in rows:
-            row = json.loads(line)
-            example = Example(row["messages"][:-1], row["messages"][-1], row.get("tools"))
+        for row in rows:
+            if job.method == DPO and not row.get("rejected"):
+                continue
+            example = Example(
+                row["messages"][:-1], row["messages"][-1], row.get("tools"), row.get("rejected")
+            )
             text = json.dumps(training.render(example, job), ensure_ascii=False)
             # A lone surrogate has no bytes: it goes as its escape.
             file.write(text.encode("utf-8", "backslashreplace") + b"\n")
@@ -143,16 +149,22 @@ def tuning_job(run: Run, row: RemoteJobRow) -> TuningJob:
     items = (run.snapshot.get("augment") or {}).get("items_after")
     if items:
         counts["train"] = items
+    dpo = is_dpo(sent_values(run.ledger))
+    if dpo:
+        # Known exactly once the files are written; until then as the split has it.
+        counts |= run.snapshot.get("pairs") or dict.fromkeys(SENT_PARTS, 0) | {
+            part: count for part, count in (split.facts.get("rejected") or {}).items() if part in SENT_PARTS
+        }
     mean = float(dataset.facts.get("mean_tokens") or 0)
     return TuningJob(
         launch_key=run.launch_key,
         name=f"{dataset.name}, {split.name}"[:100],
         model=row.model,
-        method=str(run.snapshot.get("method") or "sft"),
+        method=DPO if dpo else SFT,
         hyperparameters=sent_values(run.ledger),
         seed=run.seed if run.seed is not None else 1,
         counts=counts,
-        tokens={part: round(mean * count) for part, count in counts.items()},
+        tokens={part: round(mean * count * (1 + dpo)) for part, count in counts.items()},
         offer=offer,
     )
 

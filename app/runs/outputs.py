@@ -10,7 +10,15 @@ from typing import Any
 
 # Read at a time, so that no transaction stores more points than it can in a moment.
 CHUNK_BYTES = 256 * 1024
-CURVES = ("loss", "validation_loss", "learning_rate", "tokens_per_second")
+CURVES = (
+    "loss",
+    "validation_loss",
+    "learning_rate",
+    "tokens_per_second",
+    # Of preference training: how much more the wanted answers are preferred than by the base model, and how often.
+    "preference_margin",
+    "preference_accuracy",
+)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from app.catalog.models import find_model, trainer
 from app.config import settings
 from app.datasets.stored import part_items
 from app.db import session_scope
+from app.preferences import is_dpo
 from app.runs.augment import augmented
-from app.runs.bundle import write_bundle
+from app.runs.bundle import count_pairs, write_bundle
 from app.runs.ledger import sent_values
 from app.runs.lock import VALIDATION
 from app.storage import run_folder
@@ -23,7 +24,8 @@ LONGEST_LABEL_TOKENS = 24
 def prepare_bundle(run: Run) -> dict[str, Any]:
     """Writes the run's bundle folder anew, unless a whole one with outputs is there already.
 
-    Gives the run's snapshot, completed by how many train items there are after augmentation.
+    Gives the run's snapshot, completed by how many train items there are after augmentation, and how many pairs of
+    answers where it learns from preferences.
     """
     folder, augment = run_folder(run.id or 0), run.snapshot.get("augment") or {}
     if not (folder / "config.json").is_file():
@@ -34,12 +36,15 @@ def prepare_bundle(run: Run) -> dict[str, Any]:
             if augment:
                 parts["train"] = augmented(parts["train"], augment)
             write_bundle(folder, rendered.files, rendered.code, parts)
+    snapshot = dict(run.snapshot)
+    if is_dpo(sent_values(run.ledger)):
+        snapshot["pairs"] = count_pairs(folder)
     if not augment:
-        return run.snapshot
+        return snapshot
     with (folder / "train.jsonl").open("rb") as file:
         after = sum(1 for _ in file)
     before = (run.snapshot.get("counts") or {}).get("train", 0)
-    return {**run.snapshot, "augment": {**augment, "items_before": before, "items_after": after}}
+    return {**snapshot, "augment": {**augment, "items_before": before, "items_after": after}}
 
 
 def predicted_parts(session: Session, run: Run) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from fireworks.types import (
 from tests.emulator._answers import pupil_of, token_count
 from tests.emulator._camel import camel_schema
 from tests.emulator._fireworks_names import LISTING, iso, page, resource
+from tests.emulator._preferences import flaw_for_method
 from tests.emulator._service import Call, Problem, Service, public
 from tests.emulator._world import Timeline
 
@@ -113,6 +114,10 @@ def _create(call: Call, kind: str, id: str) -> dict[str, Any]:
     rows = [row for row in content_of(call, call.json["dataset"]).splitlines() if row.strip()]
     if len(rows) < 3:
         raise Problem(400, "the dataset must have at least 3 rows")
+    flaw = flaw_for_method(b"\n".join(rows), kind == DPO)
+    beta = ((call.json.get("lossConfig") or {}).get("dpo") or {}).get("beta", 0.1)
+    if flaw or not 0 < beta < 0.5:
+        raise Problem(400, flaw or "dpo.beta must be above 0 and below 0.5")
     call.made("job", name, id)
     steps = math.ceil(len(rows) / config.get("batchSizeSamples", 32)) * config.get("epochs", 1)
     job = {

@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.emulator._answers import pupil_of, token_count
 from tests.emulator._openai import put_file
+from tests.emulator._preferences import flaw_for_method
 from tests.emulator._service import Call, Part, Problem, Service, page_after, public
 from tests.emulator._world import Timeline
 
@@ -94,7 +95,10 @@ def _create(call: Call, rules: Rules) -> dict[str, Any]:
         values["batch_size"] = max(1, round(len(lines) * 0.002))
     if values.get("learning_rate_multiplier") in (None, "auto"):
         values["learning_rate_multiplier"] = 1.8
-    flaw = _flaw(lines, content, rules)
+    kind = (asked.get("method") or {}).get("type", "supervised")
+    if kind == "dpo" and values.get("beta") in (None, "auto"):
+        values["beta"] = 0.1
+    flaw = _flaw(lines, content, rules) or flaw_for_method(content, kind == "dpo")
     stages = [("validating_files", 20.0), ("queued", 40.0), ("running", 240.0)]
     id = world.new_id("ftjob-")
     job = {
@@ -110,6 +114,7 @@ def _create(call: Call, rules: Rules) -> dict[str, Any]:
         "metadata": asked.get("metadata"),
         "integrations": [],
         "result_files": [],
+        "_kind": kind,
         "_resolved": values,
         "_steps": math.ceil(len(lines) / values["batch_size"]) * values["n_epochs"],
         "_tokens": sum(token_count(line) for line in lines) * values["n_epochs"],
@@ -141,6 +146,9 @@ def _check(call: Call, asked: dict[str, Any], rules: Rules) -> None:
         value = values.get(name, "auto")
         if value != "auto" and not low <= value <= high:
             raise Problem(400, f"{value} is not in the range {low} to {high} - '{name}'")
+    beta = values.get("beta", "auto")
+    if beta != "auto" and not 0 < beta <= 2:
+        raise Problem(400, "beta must be above 0 and at most 2")
     multiplier = values.get("learning_rate_multiplier", "auto")
     if multiplier != "auto" and multiplier <= 0:
         raise Problem(400, "learning_rate_multiplier must be above 0")
@@ -189,7 +197,7 @@ def job_now(call: Call, job: dict[str, Any], rules: Rules) -> dict[str, Any]:
         "trained_tokens": job["_tokens"] if state == "succeeded" else None,
         "error": error if state == "failed" else None,
         "hyperparameters": resolved,
-        "method": {"type": "supervised", "supervised": {"hyperparameters": resolved}},
+        "method": {"type": job["_kind"], job["_kind"]: {"hyperparameters": resolved}},
     }
 
 

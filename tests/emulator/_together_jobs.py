@@ -9,6 +9,7 @@ from together.types.fine_tuning_list_response import Data
 
 from tests.emulator._answers import pupil_of, token_count
 from tests.emulator._archive import archive
+from tests.emulator._preferences import flaw_for_method
 from tests.emulator._service import Answer, Call, Problem, Service, public
 from tests.emulator._together_course import events_of, iso, metrics_of, state_of
 from tests.emulator._world import Timeline
@@ -169,14 +170,17 @@ def _create(call: Call) -> dict[str, Any]:
     if len(asked.get("suffix") or "") > 40:
         raise Problem(400, "suffix must have at most 40 characters")
     lora = limits_of(asked["model"])["lora_training"]
-    if (
-        asked.get("batch_size") not in (None, "max")
-        and not 8 <= asked["batch_size"] <= lora["max_batch_size"]
-    ):
-        raise Problem(400, f"batch_size must lie between 8 and {lora['max_batch_size']}")
+    dpo = (asked.get("training_method") or {}).get("method") == "dpo"
+    most = lora["max_batch_size_dpo" if dpo else "max_batch_size"]
+    if asked.get("batch_size") not in (None, "max") and not 8 <= asked["batch_size"] <= most:
+        raise Problem(400, f"batch_size must lie between 8 and {most}")
     for name in ("training_file", "validation_file"):
-        if asked.get(name) and call.thing("file", asked[name])["purpose"] != "fine-tune":
+        file = call.thing("file", asked[name]) if asked.get(name) else None
+        if file and file["purpose"] != "fine-tune":
             raise Problem(400, f"{name} must have the purpose fine-tune")
+        flaw = flaw_for_method(file["_content"], dpo) if file else ""
+        if flaw:
+            raise Problem(400, f"{name}: {flaw}")
     batch = lora["max_batch_size"] if asked.get("batch_size") in (None, "max") else asked["batch_size"]
     lines = call.thing("file", asked["training_file"])["_content"].splitlines()
     id = f"ft-{world.new_id()}"

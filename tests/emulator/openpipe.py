@@ -32,6 +32,17 @@ VALUES = {
     },
     "additionalProperties": False,
 }
+PREFERENCE_VALUES = {
+    "type": "object",
+    "properties": {
+        "variant": {"enum": ["DPO", "APO Zero"]},
+        "learning_rate_multiplier": {"type": "number"},
+        "num_epochs": {"type": "number"},
+        "training_beta": {"type": "number"},
+        "adapter_weight": {"type": "number"},
+    },
+    "additionalProperties": False,
+}
 MODEL = {
     "type": "object",
     "properties": {
@@ -47,7 +58,7 @@ MODEL = {
                 "enable_sft": {"type": "boolean"},
                 "enable_preference_tuning": {"type": "boolean"},
                 "sft_hyperparameters": VALUES,
-                "preference_hyperparameters": {"type": "object"},
+                "preference_hyperparameters": PREFERENCE_VALUES,
             },
             "required": ["provider", "baseModel"],
             "additionalProperties": False,
@@ -139,12 +150,7 @@ def create_model(call: Call) -> Any:
     if len(lines) < 10:
         raise Problem(400, "A data set must have at least 10 training entries")
     call.made("job", slug, slug)
-    values = {
-        "batch_size": 8,
-        "learning_rate_multiplier": 1.0,
-        "num_epochs": 3,
-        **config.get("sft_hyperparameters", {}),
-    }
+    values = _values(config, entries)
     model = {
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, slug)),
         "name": slug,
@@ -167,6 +173,19 @@ def create_model(call: Call) -> Any:
         "_timeline": Timeline(STAGES, "DEPLOYED", call.world.now()),
     }
     return shown(call, call.put("model", slug, model))
+
+
+def _values(config: dict[str, Any], entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the model will say of its training."""
+    if not config.get("enable_preference_tuning"):
+        standard = {"batch_size": 8, "learning_rate_multiplier": 1.0, "num_epochs": 3}
+        return {**standard, **config.get("sft_hyperparameters", {})}
+    if not any("rejected_message" in entry for entry in entries):
+        raise Problem(400, "Preference tuning needs entries with a rejected_message")
+    standard = {"variant": "DPO", "learning_rate_multiplier": 1.0, "num_epochs": 1, "training_beta": 0.1}
+    found = {**standard, **config.get("preference_hyperparameters", {})}
+    said = {f"preference_tuning_{name}": value for name, value in found.items()}
+    return {"is_preference_tuning_enabled": True, "is_sft_enabled": config.get("enable_sft", True), **said}
 
 
 def shown(call: Call, model: dict[str, Any]) -> dict[str, Any]:

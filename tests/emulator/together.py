@@ -12,6 +12,7 @@ from together.types.chat import completion_create_params
 
 from tests.emulator import _together_jobs, _together_v2
 from tests.emulator._openai import completion
+from tests.emulator._preferences import flaw_of_pair, is_pair
 from tests.emulator._service import Answer, Call, Part, Problem, Service, public
 from tests.emulator._world import Timeline
 
@@ -61,6 +62,7 @@ def file_now(call: Call, file: dict[str, Any]) -> dict[str, Any]:
 
 def flaw_of(content: bytes) -> str:
     """What is wrong with a training file; "" for a good one."""
+    kinds = set()
     for number, line in enumerate(content.splitlines()):
         try:
             row = json.loads(line)
@@ -68,6 +70,10 @@ def flaw_of(content: bytes) -> str:
             return f"Error parsing the file at example {number}: not valid JSON"
         if not (row.get("messages") or row.get("input") or row.get("prompt") or row.get("text")):
             return f"Example {number} is in none of the known formats: {sorted(row)}"
+        kinds.add(is_pair(row))
+        flaw = flaw_of_pair(row) if is_pair(row) else ""
+        if flaw or len(kinds) > 1:
+            return f"Example {number}: {flaw or 'another format than those before it'}"
     return "" if content.strip() else "The file holds no examples"
 
 

@@ -51,7 +51,13 @@ class Stage:
     def job(self, offer: Offer | None = None, count: int = 24, **more: Any) -> TuningJob:
         """A training on `count` items, a quarter of them for validation, with the suggested values."""
         offer = offer or next(each for each in self.offers() if each.can_train)
-        values = self.provider.training.suggest(offer, {"train_items": count, "mean_tokens": 20.0})
+        training, method = self.provider.training, more.get("method", "sft")
+        values = training.suggest(offer, {"train_items": count, "mean_tokens": 20.0})
+        values = {
+            shape.name: method if shape.name == "objective" else values[shape.name]
+            for shape in training.hyperparameters(offer)
+            if shape.only in ("", method)
+        }
         counts = {"train": count, "validation": count // 4}
         tokens = {part: 20 * number for part, number in counts.items()}
         found = {"launch_key": "tb-0123456789abcdef", "name": "scenario", "method": "sft", "seed": 7}
@@ -133,7 +139,9 @@ def examples(count: int) -> Iterator[Example]:
     for number in range(count):
         text = f"{WORDS[number % 10]} and {WORDS[(number * 7 + 3) % 10]} look like number {number}"
         messages = [{"role": "system", "content": "Name the colour."}, {"role": "user", "content": text}]
-        yield Example(messages, {"role": "assistant", "content": COLOURS[number % 10 % 3]})
+        right, wrong = COLOURS[number % 10 % 3], COLOURS[(number % 10 + 1) % 3]
+        reply, rejected = ({"role": "assistant", "content": colour} for colour in (right, wrong))
+        yield Example(messages, reply, rejected=rejected)
 
 
 def questions(count: int) -> list[Question]:
@@ -208,6 +216,12 @@ def _exercise_training(stage: Stage) -> RemoteJob:
     if training.cancel:
         other = stage.submit(stage.job(launch_key="tb-fedcba9876543210"))
         training.cancel(api, other.id)
+    if "dpo" in training.methods:
+        preferring = stage.job(method="dpo", launch_key="tb-00000000000000d0")
+        made = stage.submit(preferring)
+        if training.quote:
+            training.quote(api, preferring, stage.upload(preferring))
+        training.poll(api, made.id)
     return done
 
 

@@ -30,7 +30,7 @@ def test_a_training_from_file_to_answer(stage):
     job = stage.job()
     made = stage.submit(job)
     assert (made.phase, made.launch_key) == (Phase.WAITING, job.launch_key)
-    assert made.resolved == {"seed": 7}
+    assert made.resolved == {"seed": 7, "objective": "sft"}
     seen = set()
     done = stage.finish(made.id, lambda look: seen.add((look.state, look.seconds_left is not None)))
     assert {("validating_files", False), ("queued", False), ("running", True)} <= seen

@@ -98,6 +98,32 @@ class ChatEncoder:
             whole, trained = [*whole, self.tokenizer.eos_token_id], [*trained, True]
         return self._end(whole, self._longest), trained[-self._longest :]
 
+    def pair(self, row: dict[str, Any]) -> dict[str, list[int]]:
+        """A row with a rejected answer as {"prompt_ids", "chosen_ids", "rejected_ids"}, both answers with their end.
+
+        Too long rows lose the beginning of their prompt, and what of an answer still does not fit its end.
+        """
+        other = {**row, "messages": [*row["messages"][:-1], row["rejected"]]}
+        prompts, answers = zip(*map(self._answered, (row, other)), strict=True)
+        same = next(
+            (n for n, (a, b) in enumerate(zip(*prompts, strict=False)) if a != b), min(map(len, prompts))
+        )
+        chosen, rejected = (prompts[side][same:] + answers[side] for side in (0, 1))
+        prompt, room = prompts[0][:same], self._longest - max(len(chosen), len(rejected))
+        self.cut += len(prompt) > room
+        return {
+            "prompt_ids": prompt[-max(1, room) :],
+            "chosen_ids": chosen[: self._longest - 1],
+            "rejected_ids": rejected[: self._longest - 1],
+        }
+
+    def _answered(self, row: dict[str, Any]) -> tuple[list[int], list[int]]:
+        """(tokens of the prompt, tokens of the last answer with its end), uncut."""
+        prompt, whole = self._pair(row)
+        answer = whole[len(prompt) :]
+        ended = any(token in self.ends for token in answer)
+        return prompt, answer if ended else [*answer, self.tokenizer.eos_token_id]
+
     def prompt(self, row: dict[str, Any], room: int) -> list[int]:
         """The tokens of a test row up to where the answer begins, with `room` tokens left for it."""
         ids = self._tokens(row["prompt"], row.get("tools"), add_generation_prompt=True)

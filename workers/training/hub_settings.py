@@ -11,7 +11,7 @@ from .hub_rows import share
 BEFORE: dict[str, Any] = {
     "quantization": "none", "use_dora": False, "use_rslora": False, "packing": False, "padding_free": "no",
     "group_by_length": False, "attention": "sdpa", "liger_kernel": "no", "torch_compile": "no", "devices": 1,
-    "distributed": "ddp", "early_stopping_patience": 0,
+    "distributed": "ddp", "early_stopping_patience": 0, "objective": "sft",
 }  # fmt: skip
 LORA_ONLY = ("use_dora", "use_rslora", "quantization")
 
@@ -54,6 +54,8 @@ def settle(asked: dict[str, Any], machine: Machine) -> dict[str, Any]:
     if values["method"] == "full":
         values = {name: value for name, value in values.items() if not name.startswith("lora_")}
         values = {name: value for name, value in values.items() if name not in LORA_ONLY}
+    if values["objective"] != "dpo":
+        values.pop("dpo_beta", None)
     return values
 
 

@@ -28,6 +28,10 @@ def weights_dtype(values: dict[str, Any]) -> Any:
 
 def train(job: Job, reporter: Reporter, values: dict[str, Any], encoder: ChatEncoder, saved: Path) -> None:
     """Trains to the end from the newest checkpoint and makes the folder `saved`."""
+    if values["objective"] == "dpo":
+        from .hub_dpo import train as train_on_pairs
+
+        return train_on_pairs(job, reporter, values, encoder, saved)
     rows = [row for row in map(encoder.row, job.train) if any(row[1][1:])]
     held_out = [row for row in map(encoder.row, job.validation) if any(row[1][1:])]
     if not rows:

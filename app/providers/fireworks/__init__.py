@@ -22,8 +22,7 @@ PROVIDER = Provider(
     offers=offers.OFFERS,
     look_at_model=offers.look_at_model,
     training=Training(
-        # Preference training is spoken too; it is offered once datasets can hold rejected replies.
-        methods=("sft",),
+        methods=("sft", "dpo"),
         identity="the job's id",
         repeat=Repeat.OWN_ID,
         list_note="A job is asked for by its id, not looked for in a list.",

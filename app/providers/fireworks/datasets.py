@@ -19,7 +19,9 @@ UPLOAD_SECONDS = 1800.0
 
 
 def upload(api: Api, path: Path, part: str, job: TuningJob) -> RemoteFile:
-    """Sends one part of the data."""
+    """Sends one part of the data; preference jobs take no second one."""
+    if part != "train" and job.method == "dpo":
+        return RemoteFile("not sent", raw={"note": "preference jobs take no evaluation dataset"})
     too_large(path, api.access.label, LEAST_ROWS, MOST_BYTES, part)
     return send(api, path)
 

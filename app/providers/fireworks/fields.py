@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from app import preferences
 from app.hyperparameters import Hyperparameter
 from app.providers._shapes import Estimate, Offer, TuningJob
 from app.service_json import mapping, number, whole
@@ -22,6 +23,8 @@ NAMES = {
     "warmup_steps": "learningRateWarmupSteps",
     "weight_decay": "optimizerWeightDecay",
 }
+# The official client names the bounds of beta as above 0 and below 0.5.
+LARGEST_BETA = 0.49
 # Protocol Buffers leave out what is zero: whether an explicit zero reaches the trainer cannot be seen.
 SMALLEST_DECAY = 1e-6
 
@@ -40,6 +43,7 @@ def hyperparameters(offer: Offer) -> tuple[Hyperparameter, ...]:
         Hyperparameter("warmup_steps", "Warm-up", "int", 1, "Steps over which the learning rate rises.",
                        minimum=1, maximum=100_000),
         Hyperparameter("weight_decay", "Weight decay", "float", 0.01, minimum=SMALLEST_DECAY, maximum=1.0),
+        *preferences.fields(LARGEST_BETA),
     )
     # fmt: on
 

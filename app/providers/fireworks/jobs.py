@@ -22,7 +22,6 @@ from app.service_json import mapping, moment, text, whole
 SFT, DPO = "supervisedFineTuningJobs", "dpoJobs"
 OWN_ID = {SFT: "supervisedFineTuningJobId", DPO: "dpoJobId"}
 OURS = re.compile(r"tb-[0-9a-f]{16}")
-DPO_BETA = 0.1
 PHASES = {
     "CREATING": Phase.WAITING,
     "CREATING_INPUT_DATASET": Phase.WAITING,
@@ -56,7 +55,7 @@ def job_body(api: Api, job: TuningJob, files: Mapping[str, str]) -> dict[str, An
     values |= {"baseModel": job.model, "outputModel": f"{account(api)}/models/{job.launch_key}"}
     common = {"dataset": files["train"], "displayName": job.name[:64]}
     if job.method == "dpo":
-        loss = {"method": "DPO", "dpo": {"beta": DPO_BETA}}
+        loss = {"method": "DPO", "dpo": {"beta": job.hyperparameters["dpo_beta"]}}
         return {**common, "trainingConfig": values, "lossConfig": loss}
     # Without this, a part of the training items may be set aside.
     body = {**common, **values, "evalAutoCarveout": False}
@@ -144,13 +143,22 @@ def job_of(api: Api, raw: Any) -> RemoteJob:
         launch_key=key if OURS.fullmatch(key) else "",
         model=text(config, "outputModel") if phase == Phase.DONE else "",
         message=text(status, "message") if text(status, "code") not in ("", "OK") else "",
-        resolved={ours: config[theirs] for ours, theirs in NAMES.items() if config.get(theirs) is not None},
+        resolved=resolved(raw, name),
         progress=min(percent / 100, 1.0) if percent is not None else None,
         cost_microdollars=microdollars(mapping(raw, "estimatedCost")) if phase == Phase.DONE else None,
         trained_tokens=whole(mapping(raw, "jobProgress"), "inputTokens"),
         created_at=moment(raw, "createTime"),
         raw=raw,
     )
+
+
+def resolved(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The values that a job says it uses, by our names; what it learns from is the kind of the job."""
+    config = mapping(raw, "trainingConfig") or raw
+    found = {ours: config[theirs] for ours, theirs in NAMES.items() if config.get(theirs) is not None}
+    beta = mapping(raw, "lossConfig", "dpo").get("beta")
+    found |= {"dpo_beta": beta} if beta is not None else {}
+    return {**found, "objective": "dpo" if f"/{DPO}/" in name else "sft"}
 
 
 def logs(api: Api, job: RemoteJob, cursor: str) -> Page:

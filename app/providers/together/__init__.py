@@ -24,8 +24,7 @@ PROVIDER = Provider(
     offers=offers.OFFERS,
     look_at_model=offers.look_at_model,
     training=Training(
-        # Preference training is spoken too; it is offered once datasets can hold rejected replies.
-        methods=("sft",),
+        methods=("sft", "dpo"),
         identity="the suffix of the model's name",
         list_note="The list takes no filter and is read whole; how soon a new job stands in it is not published.",
         hyperparameters=fields.hyperparameters,

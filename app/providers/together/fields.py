@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+from app import preferences
 from app.hyperparameters import Hyperparameter
+from app.preferences import SFT
 from app.providers._shapes import Offer
 from app.service_json import mapping, number, whole
 
 
 def hyperparameters(offer: Offer) -> tuple[Hyperparameter, ...]:
     """Every value that is sent; bounds are those of look_at_model(), as far as they are known."""
-    return (*_main(offer), *_schedule(), *_course(offer), *_newer(offer))
+    return (*_main(offer), *preferences.fields(), *_schedule(), *_course(offer), *_newer(offer))
 
 
 def _main(offer: Offer) -> list[Hyperparameter]:
@@ -63,7 +65,7 @@ def _course(offer: Offer) -> list[Hyperparameter]:
                        minimum=0, maximum=whole(limits, "max_num_evals")),
         Hyperparameter("checkpoints", "Checkpoints", "int", 1, minimum=1,
                        maximum=whole(limits, "max_num_checkpoints")),
-        Hyperparameter("train_on_inputs", "Learn the prompts too", "bool", False),
+        Hyperparameter("train_on_inputs", "Learn the prompts too", "bool", False, only=SFT),
     ]
     # fmt: on
 

@@ -59,9 +59,9 @@ SAID = {
     "min_lr_ratio": ("lr_scheduler", "lr_scheduler_args", "min_lr_ratio"),
     "lr_cycles": ("lr_scheduler", "lr_scheduler_args", "num_cycles"),
     "train_on_inputs": ("training_method", "train_on_inputs"),
+    "objective": ("training_method", "method"),
     "dpo_beta": ("training_method", "dpo_beta"),
 }
-DPO_BETA = 0.1
 
 
 def upload(api: Api, path: Path, part: str, job: TuningJob) -> RemoteFile:
@@ -115,9 +115,10 @@ def file_of(api: Api, raw: Any) -> RemoteFile:
 def priced_fields(job: TuningJob, files: Mapping[str, str]) -> dict[str, Any]:
     """What the price depends on, in the words of both calls."""
     values = job.hyperparameters
-    method = {"method": "sft", "train_on_inputs": values["train_on_inputs"]}
     if job.method == "dpo":
-        method = {"method": "dpo", "dpo_beta": DPO_BETA}
+        method = {"method": "dpo", "dpo_beta": values["dpo_beta"]}
+    else:
+        method = {"method": "sft", "train_on_inputs": values["train_on_inputs"]}
     fields = {
         "model": job.model,
         "training_file": files["train"],

@@ -114,6 +114,11 @@ def problems(job: TuningJob) -> list[str]:
     most = whole(lora, "max_batch_size_dpo" if job.method == "dpo" else "max_batch_size")
     if most is not None and values["batch_size"] > most:
         found.append(f"The batch size is {values['batch_size']}; {job.model} takes at most {most}.")
+    longest = whole(job.offer.limits, "max_seq_length_dpo")
+    if job.method == "dpo" and longest is not None and values["max_seq_len"] > longest:
+        found.append(
+            f"The longest sequence is {values['max_seq_len']:,}; with DPO {job.model} takes at most {longest:,}."
+        )
     return found
 
 

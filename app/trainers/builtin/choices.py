@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from app.preferences import DPO, is_dpo
+from app.preferences import LORA_RATE as DPO_RATE
 from app.trainers.builtin.fields import hyperparameters
 
 # Fewer steps leave the weights half trained, more bring little on short answers.
@@ -52,6 +54,7 @@ def presets(model_id: str) -> dict[str, dict[str, Any]]:
         "LoRA r 16, alpha 32": _lora(16, 32),
         "LoRA r 32, alpha 64": _lora(32, 64),
         "Full fine-tuning": {"method": "full", "learning_rate": FULL_RATE, "weight_decay": 0.01},
+        "DPO, LoRA r 16, alpha 32": {**_lora(16, 32), "objective": DPO, "learning_rate": DPO_RATE},
     }
 
 
@@ -73,4 +76,6 @@ def problems(model_id: str, facts: Mapping[str, Any], values: Mapping[str, Any])
             f"{label}: the longest row has about {facts['max_tokens']:,} tokens, more than the context of "
             f"{values['max_seq_len']:,}, and would be cut. Raise the context, or shorten the row."
         )
+    if is_dpo(values) and values.get("packing"):
+        found.append(f"{label}: DPO does not pack rows. Set packing to no.")
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import settings
+from app.preferences import is_dpo
 
 # Starter: trained tokens per second on one core, by model.
 STARTER_RATE = {"starter/tiny": 9500.0, "starter/small": 5500.0}
@@ -31,7 +32,9 @@ def estimate(
 ) -> dict[str, Any]:
     """{"tokens": trained tokens, "seconds": float or None} for one seed."""
     length = min(facts["mean_tokens"] or 1, values["max_seq_len"])
-    tokens = int(length * facts["train_items"] * values["epochs"])
+    # DPO reads a pair as two rows.
+    items = 2 * (facts.get("rejected") or {}).get("train", 0) if is_dpo(values) else facts["train_items"]
+    tokens = int(length * items * values["epochs"])
     if model_id.startswith("starter/"):
         seconds = _starter_seconds(model_id, facts, tokens * OWN_TOKENS, cores)
         return {"tokens": int(tokens * OWN_TOKENS), "seconds": seconds}
@@ -40,6 +43,8 @@ def estimate(
         return {"tokens": tokens, "seconds": None}
     flops = _speed(cores)
     per_token = LORA_FLOPS if values["method"] == "lora" else FULL_FLOPS
+    # And asks the base model about both too.
+    per_token += PREDICT_FLOPS if is_dpo(values) else 0
     tested = length * facts["test_items"] * PREDICT_FLOPS
     return {"tokens": tokens, "seconds": HF_START_SECONDS + size * (tokens * per_token + tested) / flops}
 

@@ -1,5 +1,6 @@
 """The hyperparameters of the built-in trainer, in the order of the forms. The defaults are the published recipe."""
 
+from app import preferences
 from app.hyperparameters import Hyperparameter
 
 SCHEDULES = ("cosine", "linear", "constant")
@@ -121,5 +122,7 @@ HUGGING_FACE = (
 
 
 def hyperparameters(model_id: str) -> tuple[Hyperparameter, ...]:
-    """The fields of a starter or of a Hugging Face model."""
-    return STARTER if model_id.startswith("starter/") else HUGGING_FACE
+    """The fields of a starter or of a Hugging Face model; these learn from preferences too."""
+    if model_id.startswith("starter/"):
+        return STARTER
+    return (*HUGGING_FACE[:1], *preferences.fields(), *HUGGING_FACE[1:])

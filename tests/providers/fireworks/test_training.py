@@ -74,7 +74,7 @@ def test_the_same_with_the_official_sdk(stage, sdk, tmp_path):
     assert made.state == "JOB_STATE_CREATING"
     ours = stage.provider.training.find(stage.api, OTHER)
     assert [(job.id, job.resolved) for job in ours] == [
-        (made.name, {"epochs": 3, "lora_r": 16, "learning_rate": 2e-4})
+        (made.name, {"epochs": 3, "lora_r": 16, "learning_rate": 2e-4, "objective": "sft"})
     ]
     stage.world.advance(10)
     done = sdk.supervised_fine_tuning_jobs.get(OTHER)
@@ -161,13 +161,15 @@ def test_a_bad_file_is_named(stage, tmp_path):
 
 
 def test_preference_training_goes_to_its_own_jobs(stage, tmp_path):
-    job = replace(stage.job(counts={"train": 24}), method="dpo")
+    job = stage.job(method="dpo")
     prompt, good = [{"role": "user", "content": "a"}], {"role": "assistant", "content": "b"}
-    line = _rows.render(Example(prompt, good, rejected={"role": "assistant", "content": "c"}), job)
-    assert set(line) == {"input", "preferred_output", "non_preferred_output"}
     with pytest.raises(errors.Invalid, match="rejected reply"):
         _rows.render(Example(prompt, good), job)
-    files = stage.upload(replace(job, method="sft"))
+    files = stage.upload(job)
+    assert files["validation"] == "not sent"
+    supervised = stage.upload(stage.job(counts={"train": 24}))
+    with pytest.raises(errors.Refused, match="the method needs preference rows"):
+        stage.provider.training.submit(stage.api, job, supervised)
     made = stage.provider.training.submit(stage.api, job, files)
     assert made.id == f"accounts/lab/dpoJobs/{KEY_OF_RUN}"
     assert made.resolved == job.hyperparameters

@@ -1,5 +1,6 @@
 """Together before anything is paid: models, bounds, prices, problems, preference data."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from app.providers._shapes import Example, Offer
 from app.providers.together import fields, jobs, offers
 from tests.emulator import _together_jobs
 from tests.providers.scenario import KEY
-from tests.providers.together.chosen import chosen
+from tests.providers.together.chosen import chosen, preferring
 
 
 def test_the_limits_drive_the_form(stage):
@@ -95,16 +96,32 @@ def test_the_estimate_counts_epochs_evaluations_and_packing(stage):
     assert offers.estimate(replace(job, tokens={"train": 10})).microdollars == 4_000_000
 
 
-def test_preference_data_goes_out_in_its_own_shape(stage):
-    job = replace(chosen(stage), method="dpo")
+def test_preference_data_goes_out_in_its_own_shape_and_is_trained_by_dpo(stage):
+    job = preferring(stage)
     prompt, good = [{"role": "user", "content": "a"}], {"role": "assistant", "content": "b"}
-    line = _rows.render(Example(prompt, good, rejected={"role": "assistant", "content": "c"}), job)
-    assert set(line) == {"input", "preferred_output", "non_preferred_output"}
     with pytest.raises(errors.Invalid, match="rejected reply"):
         _rows.render(Example(prompt, good), job)
-    made = jobs.submit(stage.api, job, stage.upload(chosen(stage)))
-    assert made.resolved["dpo_beta"] == 0.1
-    assert made.raw["training_method"]["method"] == "dpo"
+    files = stage.upload(job)
+    line = json.loads((stage.folder / "train.jsonl").read_text().splitlines()[0])
+    assert set(line) == {"input", "preferred_output", "non_preferred_output"}
+    assert stage.provider.training.quote(stage.api, job, files).microdollars == 4_000_000
+    made = jobs.submit(stage.api, job, files)
+    assert made.raw["training_method"] == {"method": "dpo", "dpo_beta": 0.2}
+    silent = {"gradient_accumulation", "early_stopping"}
+    said = {name: value for name, value in job.hyperparameters.items() if name not in silent}
+    assert made.resolved == {**said, "seed": 7}
+    assert stage.finish(made.id).resolved == made.resolved
+
+
+def test_rows_of_another_method_and_what_dpo_does_not_take_are_refused(stage):
+    job = preferring(stage)
+    with pytest.raises(errors.Refused, match="the method needs preference rows"):
+        jobs.submit(stage.api, job, stage.upload(chosen(stage)))
+    large = preferring(stage, batch_size=32, max_seq_len=32_768)
+    assert [said.split(";")[1] for said in offers.problems(large)] == [
+        " Qwen/Qwen3.5-9B takes at most 16.",
+        " with DPO Qwen/Qwen3.5-9B takes at most 16,384.",
+    ]
 
 
 def test_a_key_says_whose_it_is(stage):
