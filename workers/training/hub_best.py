@@ -1,5 +1,6 @@
 """Early stopping: the weights with the lowest validation loss, kept and put back at the end. Used by hub_sft.py."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,23 +27,26 @@ class BestWeights:
     def __init__(self, folder: Path, patience: int) -> None:
         self.folder, self.patience = folder, patience
 
-    def look(self, history: Sequence[dict[str, Any]], model: Any, writes: bool) -> bool:
+    def look(self, history: Sequence[dict[str, Any]], model: Any) -> bool:
         """After a measurement: keeps the trained weights when they are the best; says whether to stop."""
         if not self.patience:
             return False
         step, waited = standing(history)
-        if waited == 0 and writes:
+        if waited == 0:
             self._keep(step, model)
         return waited >= self.patience
 
     def _keep(self, step: int, model: Any) -> None:
         from safetensors.torch import save_file
 
+        trained = {name: _whole(value) for name, value in model.named_parameters() if value.requires_grad}
+
         def fill(fresh: Path) -> None:
-            save_file(_trained(model), fresh / WEIGHTS)
+            save_file(trained, fresh / WEIGHTS)
             write_json(fresh / "step.json", {"step": step})
 
-        write_folder(self.folder, fill)
+        if os.environ.get("RANK", "0") == "0":
+            write_folder(self.folder, fill)
 
     def restore(self, model: Any, reporter: Reporter) -> None:
         """Puts the best weights back into the model."""
@@ -55,15 +59,21 @@ class BestWeights:
         with torch.no_grad():
             for name, value in model.named_parameters():
                 if name in kept:
-                    value.copy_(kept[name])
+                    value.copy_(_like(value, kept[name]))
         reporter.log(
             f"takes the weights of step {read_json(self.folder / 'step.json').get('step')}, the best ones"
         )
 
 
-def _trained(model: Any) -> dict[str, Any]:
-    return {
-        name: value.detach().contiguous().cpu()
-        for name, value in model.named_parameters()
-        if value.requires_grad
-    }
+def _whole(value: Any) -> Any:
+    """A weight in one piece; one that is spread over devices is put together, which each of them takes part in."""
+    value = value.detach()
+    return (value.full_tensor() if hasattr(value, "full_tensor") else value).contiguous().cpu()
+
+
+def _like(value: Any, kept: Any) -> Any:
+    if not hasattr(value, "full_tensor"):
+        return kept
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(kept.to(value.device), value.device_mesh, value.placements)

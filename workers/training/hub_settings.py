@@ -94,6 +94,11 @@ def _check_quantization(values: dict[str, Any], machine: Machine) -> None:
             "A quantized base cannot be trained in full: its weights are frozen.",
             "Take method lora, or quantization none.",
         )
+    if values["distributed"] == "fsdp":
+        raise Failure(
+            "A quantized base cannot be spread over devices by fsdp here.",
+            "Set several devices to ddp: a quantized base is small enough to stand on each.",
+        )
     if "bitsandbytes" not in machine.packages:
         raise Failure(
             f"Quantization {values['quantization']} needs the package bitsandbytes, which is not installed.",

@@ -10,7 +10,15 @@ from .hub_best import BestWeights
 from .hub_chat import ChatEncoder
 from .hub_model import base_of, load_base, lora_config, name_base
 from .hub_rows import steps_per_epoch
-from .hub_training import ADAM_EPSILON, Watcher, arguments, callback, earlier_spending, newest_checkpoint
+from .hub_training import (
+    ADAM_EPSILON,
+    Watcher,
+    arguments,
+    callback,
+    earlier_spending,
+    is_first,
+    newest_checkpoint,
+)
 from .job import Job
 from .machine import write_usage
 from .predict import decoding
@@ -36,7 +44,8 @@ def train(job: Job, reporter: Reporter, values: dict[str, Any], encoder: ChatEnc
     held_out = [row for row in map(encoder.row, job.validation) if any(row[1][1:])]
     if not rows:
         raise Failure("No training item has an answer to learn.", "Check the data set's answers.")
-    write_preview(job, encoder.tokenizer, rows)
+    if is_first():
+        write_preview(job, encoder.tokenizer, rows)
     checkpoint = newest_checkpoint(job.out / "checkpoints")
     best = BestWeights(job.out / "checkpoints" / "best", values["early_stopping_patience"])
     watch = Watcher(job, reporter, earlier_spending(checkpoint), best)
@@ -50,7 +59,8 @@ def train(job: Job, reporter: Reporter, values: dict[str, Any], encoder: ChatEnc
     best.restore(trainer.model, reporter)
     spent = watch.spent()
     tokens = trainer.state.epoch * sum(len(ids) for ids, _ in rows)
-    write_usage(job.out, spent["train_seconds"], round(tokens), spent["energy_joules"])
+    if is_first():
+        write_usage(job.out, spent["train_seconds"], round(tokens), spent["energy_joules"])
     reporter.log(f"trained on {tokens:,.0f} tokens in {spent['train_seconds']:.1f} s")
     save(job, trainer, encoder, saved)
 
@@ -58,14 +68,18 @@ def train(job: Job, reporter: Reporter, values: dict[str, Any], encoder: ChatEnc
 def save(job: Job, trainer: Any, encoder: ChatEncoder, saved: Path) -> None:
     """The trained weights with the tokenizer, as a folder that is whole or not there."""
     model = trainer.accelerator.unwrap_model(trainer.model)
+    # Sharded weights are put together, which every process takes part in.
+    whole = (
+        {"state_dict": trainer.accelerator.get_state_dict(trainer.model)} if trainer.is_fsdp_enabled else {}
+    )
 
     def fill(folder: Path) -> None:
         model.config.use_cache = True
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, **whole)
         name_base(folder, str(base_of(job, model)["name"]))
         encoder.tokenizer.save_pretrained(folder)
 
-    if trainer.is_world_process_zero():
+    if is_first():
         write_folder(saved, fill)
 
 
@@ -124,7 +138,9 @@ def keep_apart(trainer: Any, values: dict[str, Any], rows: list[Row], reporter: 
     """Tries whether rows one behind the other stay apart in this model, before any is trained so: a model whose layers
     carry something from token to token (not by attention) would mix them. Then rows are padded instead, unless packing
     was asked for."""
-    if not values["padding_free"] or trainer.is_fsdp_enabled:
+    # Sharded weights are still on the processor here, where FlashAttention does not run; its rows stay apart.
+    sharded = trainer.is_fsdp_enabled and values["attention"] == "flash_attention_2"
+    if not values["padding_free"] or sharded:
         return values
     from .hub_attention import rows_stay_apart
 

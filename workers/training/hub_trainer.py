@@ -26,7 +26,8 @@ class AnswerTrainer(Trainer):
         self, *, rows: list[Row], held_out: list[Row], values: dict[str, Any], pad: int, **given: Any
     ) -> None:
         super().__init__(eval_dataset=held_out or None, **given)
-        self.model.train()
+        own: Any = self.model
+        own.train()
         # The loss below divides by the tokens of the whole step itself.
         self.model_accepts_loss_kwargs = True
         self.values, self.pad = values, pad
@@ -42,8 +43,8 @@ class AnswerTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         # What is done at every step goes through the trained weights alone: a small model with an adapter has hundreds
         # of layers that have none, and walking them takes as long as some of the mathematics.
-        self.trained = [part for part in self.model.parameters() if part.requires_grad]
-        self.model.zero_grad = self._zero_grad
+        self.trained = [part for part in own.parameters() if part.requires_grad]
+        own.zero_grad = self._zero_grad
 
     def _epoch(self) -> int:
         return int(self.state.epoch or 0)
@@ -65,7 +66,9 @@ class AnswerTrainer(Trainer):
     def _tensors(self, batch: list[Example]) -> dict[str, Any]:
         return behind(batch) if self.values["padding_free"] else padded(batch, self.pad)
 
-    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> torch.Tensor:
         """Forward and backward of one batch. The model is in training mode: evaluate() puts it back."""
         inputs = self._prepare_inputs(inputs)
         with self.compute_loss_context_manager():

@@ -1,6 +1,7 @@
 """Arguments of the Trainer, every value written out, its checkpoints, and what happens at its events. Called by hub.py."""
 
 import math
+import os
 import shutil
 import time
 from pathlib import Path
@@ -108,6 +109,11 @@ def sharded(values: dict[str, Any]) -> dict[str, Any]:
     return {"fsdp": "full_shard auto_wrap", "fsdp_config": {"fsdp_version": 2, "reshard_after_forward": True}}
 
 
+def is_first() -> bool:
+    """Whether this is the only process that trains, or the first of several: it alone writes what is written once."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def newest_checkpoint(folder: Path) -> Path | None:
     """The newest complete checkpoint; half written ones are removed."""
     complete = {}
@@ -170,7 +176,7 @@ class Watcher:
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Keeps the best weights; stops when the validation loss has not fallen for long enough."""
-        if self.best and self.best.look(state.log_history, given["model"], state.is_world_process_zero):
+        if self.best and self.best.look(state.log_history, given["model"]):
             self.reporter.log(f"step {state.global_step}: stops, the validation loss does not fall any more")
             control.should_training_stop = True
 

@@ -90,6 +90,18 @@ HUGGING_FACE = (
         "all-linear, or names of layers apart by commas, for example q_proj, v_proj.",
     ),
     Hyperparameter(
+        "use_dora", "DoRA", "bool", False,
+        "LoRA that learns direction and magnitude of the weights apart: often a little better, slower.",
+    ),
+    Hyperparameter(
+        "use_rslora", "rsLoRA", "bool", False, "Scales the update by alpha / square root of r: for high ranks.",
+    ),
+    Hyperparameter(
+        "quantization", "Quantization", "choice", "none",
+        "QLoRA: the frozen base in 8 bits, or in 4 (NF4, constants quantized too). Needs bitsandbytes.",
+        choices=("none", "8bit", "4bit"),
+    ),
+    Hyperparameter(
         "max_seq_len", "Longest row", "int", 1024, "Longer rows lose their beginning.",
         unit="tokens", minimum=16, maximum=131072,
     ),
@@ -103,6 +115,21 @@ HUGGING_FACE = (
     Hyperparameter("adam_beta2", "Adam beta 2", "float", 0.999, minimum=0, maximum=0.99999),
     Hyperparameter("max_grad_norm", "Gradient clip", "float", 1.0, minimum=0.001, maximum=1000),
     Hyperparameter(
+        "packing", "Packing", "bool", False,
+        "Short rows fill up one of the longest length, none seeing another; a batch is then so many full rows, so "
+        "that there are fewer steps.",
+    ),
+    Hyperparameter(
+        "padding_free", "Without padding", "choice", "auto",
+        "The rows of a batch stand one behind the other, none seeing another: the same steps without padding. "
+        "auto: yes on a GPU; on a CPU it only costs time.",
+        choices=("auto", "yes", "no"),
+    ),
+    Hyperparameter(
+        "group_by_length", "Rows of like length together", "bool", True,
+        "Less padding; batches still come in random order. Without shuffling and with packing it does nothing.",
+    ),
+    Hyperparameter(
         "precision", "Precision", "choice", "auto", "auto: bf16 on a GPU, fp32 on a CPU.",
         choices=("auto", "bf16", "fp32"),
     ),
@@ -110,6 +137,37 @@ HUGGING_FACE = (
         "gradient_checkpointing", "Gradient checkpointing", "choice", "auto",
         "Saves memory, costs about a third more time. auto: on with a GPU, off on a CPU.",
         choices=("auto", "yes", "no"),
+    ),
+    Hyperparameter(
+        "attention", "Attention", "choice", "auto",
+        "auto: FlashAttention where it is installed (GPU, bf16), else PyTorch's own.",
+        choices=("auto", "sdpa", "flash_attention_2", "eager"),
+    ),
+    Hyperparameter(
+        "liger_kernel", "Liger kernels", "choice", "auto",
+        "Faster norms and activations. auto: on a GPU where liger-kernel is installed.",
+        choices=("auto", "yes", "no"),
+    ),
+    Hyperparameter(
+        "torch_compile", "torch.compile", "choice", "auto",
+        "Compiles the model; takes minutes at first, and again for new lengths. auto: no.",
+        choices=("auto", "yes", "no"),
+    ),
+    Hyperparameter(
+        "devices", "Devices", "choice", "auto",
+        "GPUs (on a CPU: processes) that share every step: the result is the same with any number. auto: as many GPUs "
+        "as can share a step evenly; one process on a CPU.",
+        choices=("auto", 1, 2, 3, 4, 5, 6, 7, 8),
+    ),
+    Hyperparameter(
+        "distributed", "Several devices", "choice", "ddp",
+        "ddp: each device holds the whole model. fsdp: each holds a part, for models that fit on none.",
+        choices=("ddp", "fsdp"),
+    ),
+    Hyperparameter(
+        "early_stopping_patience", "Early stopping", "int", 0,
+        "Stops after so many epochs without a lower validation loss and takes the best epoch's weights. 0: never.",
+        unit="epochs", minimum=0, maximum=1000,
     ),
     Hyperparameter(
         "shuffle", "Shuffle", "bool", True,
