@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from .deadline import arm_from_environment
+from .environment import enter
 from .failures import record_failure
 from .job import Job, read_job
 from .process import LOCKED, ended_already, introduce, set_threads, take_lock, write_exit_code
@@ -39,6 +40,7 @@ def main(arguments: list[str]) -> int:
     sys.excepthook = lambda kind, error, trace: record_failure(folder, reporter, error)
     signal.signal(signal.SIGTERM, lambda number, frame: _stop(reporter, number, frame))
     arm_from_environment(folder, reporter)
+    enter(folder, arguments, reporter)
     set_threads(job.threads)
     _run(job, reporter)
     write_exit_code(folder, 0)
@@ -52,6 +54,8 @@ def _run(job: Job, reporter: Reporter) -> None:
         from .baseline import run
     elif job.kind == "starter":
         from .starter import run
+    elif job.kind == "toolkit":
+        from .toolkits import run
     else:
         from .hub import run
     run(job, reporter)

@@ -77,6 +77,12 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
     os.replace(fresh, path)
 
 
+def remove_folder(path: Path) -> None:
+    """Removes a folder with all that is in it; nothing happens where there is none."""
+    if path.exists():
+        shutil.rmtree(path)
+
+
 def flush_folder(folder: Path) -> None:
     """Makes sure that every file of the folder is on the disk."""
     for file in [folder, *folder.rglob("*")]:
