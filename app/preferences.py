@@ -65,8 +65,9 @@ def offered(
 def suggested(
     shapes: Sequence[Hyperparameter], values: Mapping[str, Any], asked: Mapping[str, Any], pairs: int
 ) -> dict[str, Any]:
-    """The suggested values of what is offered, with DPO's own learning rate where DPO is asked for."""
-    names = {shape.name for shape in offered(shapes, asked, pairs)}
+    """The suggested values of what is offered and of the objective, which is always sent, with DPO's own learning rate
+    where DPO is asked for."""
+    names = {OBJECTIVE, *(shape.name for shape in offered(shapes, asked, pairs))}
     found = {name: value for name, value in values.items() if name in names}
     if is_dpo(asked) and "learning_rate" in found:
         full = asked.get("method", found.get("method")) == "full"

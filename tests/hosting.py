@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col, select
 
+from app import preferences
 from app.config import settings
 from app.db import session_scope
 from app.providers import openai
@@ -67,7 +68,8 @@ def hosted(launch: Any, world: World) -> Hosted:
 def suggested(model: str) -> dict[str, Any]:
     """Every value that the model's provider would suggest."""
     offer = Offer(remote_model(model), can_train=True)
-    return training_of(model).suggest(offer, {"train_items": 48, "mean_tokens": 20.0, "max_tokens": 30})
+    training, facts = training_of(model), {"train_items": 48, "mean_tokens": 20.0, "max_tokens": 30}
+    return preferences.suggested(training.hyperparameters(offer), training.suggest(offer, facts), {}, 0)
 
 
 def read(run_id: int) -> Run:

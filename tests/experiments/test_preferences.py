@@ -27,7 +27,10 @@ def _sent(plan: Plan) -> list[dict[str, Any]]:
 def test_without_rejected_answers_there_is_nothing_to_choose() -> None:
     plan = _plan(0)
     row = plan.rows[0]
-    assert not {"objective", "dpo_beta"} & ({field.name for field in row.fields} | set(row.ledger))
+    assert not {"objective", "dpo_beta"} & {field.name for field in row.fields}
+    # It is sent all the same, and so said.
+    assert row.ledger["objective"]["sent"] == "sft"
+    assert "dpo_beta" not in row.ledger
     assert not any("DPO" in name for name in row.presets)
     assert plan.problems == ()
 

@@ -9,6 +9,7 @@ from sqlmodel import select
 
 from app.config import settings
 from app.db import session_scope
+from app.preferences import suggested
 from app.providers import providers
 from app.runs import outputs
 from app.runs.deployments import cost_so_far
@@ -47,7 +48,7 @@ def queued(launch, world):
 
     def make(name: str):
         offer, training = providers()[name].offers[0], providers()[name].training
-        values = training.suggest(offer, FACTS)
+        values = suggested(training.hyperparameters(offer), training.suggest(offer, FACTS), {}, 0)
         (run_id,) = launch("baseline/char-trees")
         ledger = open_ledger(values, values, {})
         change(run_id, model=f"{name}/{offer.model}", ledger=ledger, due_at=None)
