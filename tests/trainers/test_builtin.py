@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from app.config import settings
 from app.trainers.builtin import TRAINER
 from app.trainers.builtin.estimate import parameters
+from app.trainers.builtin.memory import held_bytes, memory_bytes, shape_of
 from tests.training.bundles import job, values_of
 
 FACTS: dict[str, Any] = {
@@ -184,3 +185,73 @@ def test_the_trainer_imports_no_machine_learning_and_the_process_nothing_of_ours
         "numpy",
     }
     assert not _imports(root / "workers" / "training") & {"app", "workers"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"method": "full", "quantization": "4bit"}, "quantization goes with method lora"),
+        ({"method": "full", "use_dora": True}, "DoRA goes with method lora"),
+        ({"method": "full", "use_rslora": True}, "rsLoRA goes with method lora"),
+        ({"quantization": "8bit", "distributed": "fsdp"}, "cannot be spread by fsdp"),
+        ({"early_stopping_patience": 2}, "Early stopping needs a validation part"),
+        ({"devices": 3}, "3 devices cannot share a step of 16 items"),
+        ({"objective": "dpo", "packing": True}, "DPO does not pack rows"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(changes: dict[str, Any], words: str) -> None:
+    values = values_of("hf/acme/model-0.5B", **changes)
+    [problem] = TRAINER.problems("hf/acme/model-0.5B", FACTS, values)
+    assert words in problem
+    assert TRAINER.problems("hf/acme/model-0.5B", FACTS, values_of("hf/acme/model-0.5B")) == []
+
+
+def test_a_model_that_does_not_fit_is_refused_before_launch() -> None:
+    gigabyte, model = 10**9, "hf/meta-llama/Llama-3.1-8B"
+    values = values_of(model, precision="bf16")
+    [problem] = TRAINER.problems(model, FACTS | {"memory_bytes": 8 * gigabyte}, values)
+    assert "Llama-3.1-8B: training takes about" in problem
+    assert "8 GB" in problem
+    assert "quantization 4bit" in problem
+    for fits in (
+        (FACTS | {"memory_bytes": 24 * gigabyte}, values),
+        (FACTS | {"memory_bytes": 8 * gigabyte}, values | {"quantization": "4bit"}),
+        (FACTS | {"memory_bytes": None}, values | {"method": "full"}),
+    ):
+        assert TRAINER.problems(model, *fits) == []
+    [problem] = TRAINER.problems(model, FACTS | {"memory_bytes": 100 * gigabyte}, values | {"method": "full"})
+    assert "method lora" in problem
+
+
+def test_memory_grows_with_what_is_trained_and_kept() -> None:
+    """A Llama of 8 B: 16 GB of weights in bf16, 128 GB when all are trained; published QLoRA runs take 6 to 8 GB."""
+    shape = shape_of(8_030_000_000, {"hidden_size": 4096, "num_hidden_layers": 32, "vocab_size": 128_256})
+    values = values_of("hf/acme/model", max_seq_len=2048)
+    facts = FACTS | {"max_tokens": 2048, "answer_tokens": 10}
+
+    def gigabytes(**changes: Any) -> float:
+        return memory_bytes(shape, facts, values | changes, on_gpu=True) / 1e9
+
+    assert 16 < held_bytes(shape, values, on_gpu=True) / 1e9 < 18
+    assert 128 < held_bytes(shape, values | {"method": "full"}, on_gpu=True) / 1e9 < 130
+    assert 5 < held_bytes(shape, values | {"quantization": "4bit"}, on_gpu=True) / 1e9 < 7
+    assert (
+        gigabytes(quantization="4bit")
+        < gigabytes(quantization="8bit")
+        < gigabytes()
+        < gigabytes(method="full")
+    )
+    assert gigabytes(batch_size=1) < gigabytes()
+    assert gigabytes() < gigabytes(gradient_checkpointing="no")
+    assert gigabytes(method="full", distributed="fsdp", devices=8) < gigabytes(method="full") / 4
+    told = TRAINER.estimate("hf/acme/model-8B", facts, values, 2)
+    assert told["memory_bytes"] > 8e9
+
+
+def test_a_quantized_base_is_named_in_the_environment() -> None:
+    files = [
+        TRAINER.render(job("hf/acme/model", values_of("hf/acme/model", quantization=bits))).files
+        for bits in ("none", "4bit")
+    ]
+    assert "bitsandbytes" not in files[0]["environment.txt"]
+    assert "bitsandbytes==" in files[1]["environment.txt"]

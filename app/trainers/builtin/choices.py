@@ -6,7 +6,9 @@ from typing import Any
 
 from app.preferences import DPO, is_dpo
 from app.preferences import LORA_RATE as DPO_RATE
+from app.trainers.builtin.estimate import shape_known
 from app.trainers.builtin.fields import hyperparameters
+from app.trainers.builtin.memory import GPU, held_bytes, memory_bytes, room
 
 # Fewer steps leave the weights half trained, more bring little on short answers.
 FEWEST_STEPS, MOST_STEPS = 300, 4000
@@ -53,13 +55,24 @@ def presets(model_id: str) -> dict[str, dict[str, Any]]:
         "LoRA r 8, alpha 32": _lora(8, 32),
         "LoRA r 16, alpha 32": _lora(16, 32),
         "LoRA r 32, alpha 64": _lora(32, 64),
-        "Full fine-tuning": {"method": "full", "learning_rate": FULL_RATE, "weight_decay": 0.01},
+        "QLoRA 4 bit, r 16, alpha 32": {**_lora(16, 32), "quantization": "4bit"},
+        "DoRA r 16, alpha 32": {**_lora(16, 32), "use_dora": True},
+        "Full fine-tuning": {
+            "method": "full",
+            "learning_rate": FULL_RATE,
+            "weight_decay": 0.01,
+            "quantization": "none",
+            "use_dora": False,
+        },
         "DPO, LoRA r 16, alpha 32": {**_lora(16, 32), "objective": DPO, "learning_rate": DPO_RATE},
     }
 
 
 def _lora(r: int, alpha: int) -> dict[str, Any]:
-    return {"method": "lora", "lora_r": r, "lora_alpha": alpha, "learning_rate": LORA_RATE}
+    return {
+        "method": "lora", "lora_r": r, "lora_alpha": alpha, "learning_rate": LORA_RATE, "quantization": "none",
+        "use_dora": False,
+    }  # fmt: skip
 
 
 def problems(model_id: str, facts: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
@@ -76,6 +89,52 @@ def problems(model_id: str, facts: Mapping[str, Any], values: Mapping[str, Any])
             f"{label}: the longest row has about {facts['max_tokens']:,} tokens, more than the context of "
             f"{values['max_seq_len']:,}, and would be cut. Raise the context, or shorten the row."
         )
-    if is_dpo(values) and values.get("packing"):
-        found.append(f"{label}: DPO does not pack rows. Set packing to no.")
+    if not model_id.startswith("starter/"):
+        found += [f"{label}: {sentence}" for sentence in _at_odds(facts, values)]
+        found += _too_large(model_id, facts, values)
     return found
+
+
+def _at_odds(facts: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
+    """Values that do not go together, which the training process would refuse too."""
+    found = []
+    if is_dpo(values) and values.get("packing"):
+        found.append("DPO does not pack rows. Set packing to no.")
+    if values["method"] == "full":
+        names = ("quantization", "DoRA", "rsLoRA")
+        on = (values["quantization"] != "none", values["use_dora"], values["use_rslora"])
+        for name in (name for name, wanted in zip(names, on, strict=True) if wanted):
+            found.append(f"{name} goes with method lora, not with full. Change one of the two.")
+    if values["quantization"] != "none" and values["distributed"] == "fsdp":
+        found.append("A quantized base cannot be spread by fsdp. Set several devices to ddp.")
+    if values["early_stopping_patience"] and not facts["validation_items"]:
+        found.append("Early stopping needs a validation part. Take a split that has one, or set it to 0.")
+    devices, step = values["devices"], values["batch_size"] * values["gradient_accumulation"]
+    if devices != "auto" and step % devices:
+        found.append(
+            f"{devices} devices cannot share a step of {step} items evenly. Make batch size times gradient "
+            f"accumulation a multiple of {devices}."
+        )
+    return found
+
+
+def _too_large(model_id: str, facts: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
+    """A model whose weights alone do not fit where it trains: `memory_bytes` of the facts, None where that is not
+    known, else this machine."""
+    shape = shape_known(model_id)
+    place, there = room()
+    there = facts.get("memory_bytes", there)
+    if shape is None or there is None or held_bytes(shape, values, place == GPU) <= there:
+        return []
+    needed = memory_bytes(shape, facts, values, place == GPU)
+    smaller = "Take a smaller model" + (
+        ", method lora"
+        if values["method"] == "full"
+        else ""
+        if values["quantization"] == "4bit"
+        else ", quantization 4bit"
+    )
+    return [
+        f"{model_id.partition('/')[2]}: training takes about {needed / 1e9:,.0f} GB of memory, and the {place} has "
+        f"{there / 1e9:,.0f} GB. {smaller}, or a larger machine."
+    ]

@@ -1,4 +1,4 @@
-"""How long a run will take, before it starts. Rates were measured; see each constant."""
+"""How long a run will take and how much memory, before it starts. Rates were measured; see each constant."""
 
 import json
 import math
@@ -11,6 +11,7 @@ from typing import Any
 
 from app.config import settings
 from app.preferences import is_dpo
+from app.trainers.builtin.memory import GPU, Shape, memory_bytes, room, shape_of
 
 # Starter: trained tokens per second on one core, by model.
 STARTER_RATE = {"starter/tiny": 9500.0, "starter/small": 5500.0}
@@ -30,23 +31,27 @@ SIZE_IN_NAME = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)\s*([bm])(?![A-Za-z0
 def estimate(
     model_id: str, facts: Mapping[str, Any], values: Mapping[str, Any], cores: int
 ) -> dict[str, Any]:
-    """{"tokens": trained tokens, "seconds": float or None} for one seed."""
+    """{"tokens": trained tokens, "seconds": float or None, "memory_bytes": int or None} for one seed."""
     length = min(facts["mean_tokens"] or 1, values["max_seq_len"])
     # DPO reads a pair as two rows.
     items = 2 * (facts.get("rejected") or {}).get("train", 0) if is_dpo(values) else facts["train_items"]
     tokens = int(length * items * values["epochs"])
     if model_id.startswith("starter/"):
         seconds = _starter_seconds(model_id, facts, tokens * OWN_TOKENS, cores)
-        return {"tokens": int(tokens * OWN_TOKENS), "seconds": seconds}
-    size = parameters(model_id)
-    if size is None:
-        return {"tokens": tokens, "seconds": None}
+        return {"tokens": int(tokens * OWN_TOKENS), "seconds": seconds, "memory_bytes": None}
+    shape = shape_known(model_id)
+    if shape is None:
+        return {"tokens": tokens, "seconds": None, "memory_bytes": None}
     flops = _speed(cores)
     per_token = LORA_FLOPS if values["method"] == "lora" else FULL_FLOPS
     # And asks the base model about both too.
     per_token += PREDICT_FLOPS if is_dpo(values) else 0
     tested = length * facts["test_items"] * PREDICT_FLOPS
-    return {"tokens": tokens, "seconds": HF_START_SECONDS + size * (tokens * per_token + tested) / flops}
+    return {
+        "tokens": tokens,
+        "seconds": HF_START_SECONDS + shape.parameters * (tokens * per_token + tested) / flops,
+        "memory_bytes": memory_bytes(shape, facts, values, room()[0] == GPU),
+    }
 
 
 def _starter_seconds(model_id: str, facts: Mapping[str, Any], tokens: float, cores: int) -> float:
@@ -71,6 +76,19 @@ def parameters(model_id: str) -> int | None:
         return None
     number, unit = sizes[-1]
     return int(float(number) * (1e9 if unit.lower() == "b" else 1e6))
+
+
+def shape_known(model_id: str) -> Shape | None:
+    """The shape of hf/<name or folder>, exact where its config.json is at hand; None where its size is not known."""
+    size = parameters(model_id)
+    if size is None:
+        return None
+    folder = _folder(model_id.partition("/")[2])
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder else {}
+    except (OSError, ValueError):
+        config = {}
+    return shape_of(size, config)
 
 
 def _folder(name: str) -> Path | None:
