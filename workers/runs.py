@@ -16,7 +16,7 @@ from app.runs import (
     hosted_submit,
     steps,
 )
-from app.runs.hosted import Place, Save, place_of
+from app.runs.hosted import Place, Save, at_service, place_of
 from app.runs.paused import paused
 from app.tables import LOOKED_AT, Run, RunState
 from workers.celery_app import celery
@@ -66,7 +66,7 @@ def advance(run_id: int) -> None:
 def _step(held: Lease) -> bool:
     """One step; says whether another can follow at once."""
     run = held.read()
-    place, before = place_of(run.model), RunState(run.state)
+    place, before = place_of(run), RunState(run.state)
     # A paused run first gets its key back, also when it is to be cancelled.
     cancels = run.cancel_asked and before != RunState.PAUSED
     step = _cancel(place, before) if cancels else STEPS[place].get(before)
@@ -90,6 +90,6 @@ def _goes_on(run_id: int) -> bool:
     """Whether a run that asks a service has more to ask at once: another slice, by any worker."""
     with session_scope(write=False) as session:
         run = session.get(Run, run_id)
-    if run is None or run.state != RunState.PREDICTING or place_of(run.model) == Place.LOCAL:
+    if run is None or run.state != RunState.PREDICTING or not at_service(run):
         return False
     return run.due_at is None or run.due_at <= now()

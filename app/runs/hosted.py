@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import or_, update
+from sqlalchemy import and_, or_, update
 from sqlmodel import Session, col
 
 from app.clock import in_seconds, now
@@ -35,21 +35,31 @@ class Place(StrEnum):
     """Where a run's work is done: which steps it has (see workers/runs.py)."""
 
     LOCAL = "local"
+    AWAY = "away"  # a bundle on another machine
     HOSTED = "hosted"
     PROMPT = "prompt"
 
 
-def place_of(model: str) -> Place:
-    """The place of a run by its model's name."""
-    group = model.partition("/")[0]
-    if group in LOCAL_GROUPS:
+def place_of(run: Run) -> Place:
+    """The place of a run by its machine and its model's name."""
+    if run.machine_id is not None:
+        return Place.AWAY
+    group = run.model.partition("/")[0]
+    if group in LOCAL_GROUPS or group in load_kinds("app.trainers", "TRAINER"):
         return Place.LOCAL
     return Place.PROMPT if group == PROMPT else Place.HOSTED
 
 
+def at_service(run: Run) -> bool:
+    """Whether a hosted service trains the run or answers for it."""
+    return place_of(run) in (Place.HOSTED, Place.PROMPT)
+
+
 def is_local() -> Any:
-    """The same as a condition on runs."""
-    return or_(*(col(Run.model).startswith(f"{group}/") for group in LOCAL_GROUPS))
+    """Whether a run's place is this machine, as a condition on runs."""
+    groups = dict.fromkeys((*LOCAL_GROUPS, *load_kinds("app.trainers", "TRAINER")))
+    named = or_(*(col(Run.model).startswith(f"{group}/") for group in groups))
+    return and_(named, col(Run.machine_id).is_(None))
 
 
 def provider_name(model: str) -> str:

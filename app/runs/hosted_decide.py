@@ -14,7 +14,7 @@ from app.lab.reservations import settle
 from app.providers._shapes import Phase
 from app.queue import ADVANCE_RUN, enqueue
 from app.runs.batch_pieces import open_batch
-from app.runs.hosted import Place, find_row, place_of, provider_of, put, set_run
+from app.runs.hosted import Place, at_service, find_row, place_of, provider_of, put, set_run
 from app.runs.hosted_look import decision
 from app.runs.lifecycle import move
 from app.runs.paused import resume
@@ -56,7 +56,7 @@ def create_again(session: Session, actor: Actor, run_id: int) -> Run:
 def give_up(session: Session, actor: Actor, run_id: int) -> Run:
     """Ends a run whose job nobody can find or reach. What it costs at the service, if it is there, is not known."""
     run: Run = find(session, actor, Run, run_id)
-    row = find_row(session, run_id) if place_of(run.model) != Place.LOCAL else None
+    row = find_row(session, run_id) if at_service(run) else None
     unconfirmed = run.state == RunState.UNKNOWN and row is not None and row.not_confirmed
     if run.state != RunState.PAUSED and not unconfirmed:
         raise Conflict(
@@ -90,7 +90,7 @@ def go_on(session: Session, actor: Actor, run_id: int) -> Run:
 
 def cancel_paused(session: Session, run: Run) -> bool:
     """A paused run whose job or batch may be at its service: it goes on, to be cancelled there. False when there is none."""
-    row = find_row(session, run.id) if place_of(run.model) == Place.HOSTED else None
+    row = find_row(session, run.id) if place_of(run) == Place.HOSTED else None
     if open_batch(session, run):
         run.cancel_asked = True
         session.add(run)

@@ -48,7 +48,7 @@ class HostedView:
 
 def hosted_view(session: Session, run: Run) -> HostedView | None:
     """The panel of a hosted run; None for others, and before it was sent anywhere."""
-    if place_of(run.model) != Place.HOSTED:
+    if place_of(run) != Place.HOSTED:
         return None
     row = find_row(session, run.id)
     if row is None:

@@ -51,7 +51,7 @@ def _refusal(run: Run) -> ProviderError | None:
 
 def resume(session: Session, run: Run) -> bool:
     """Moves a paused run to where it goes on; False when it has moved meanwhile."""
-    row = find_row(session, run.id) if place_of(run.model) == Place.HOSTED else None
+    row = find_row(session, run.id) if place_of(run) == Place.HOSTED else None
     values = {"progress_note": "goes on", "error": "", "hint": ""}
     return move(session, run, _next_state(row), **values)
 

@@ -97,7 +97,7 @@ class Plan:
 def make_plan(run: Run, target: Target) -> Plan:
     """The run's plan. Reads the database; no call leaves."""
     values = sent_values(run.ledger)
-    tuned = place_of(run.model) == Place.HOSTED
+    tuned = place_of(run) == Place.HOSTED
     with session_scope(write=False) as session:
         dataset = session.get_one(Dataset, run.dataset_id)
         reservation = session.get(Reservation, run.id)

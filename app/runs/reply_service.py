@@ -13,7 +13,7 @@ from app.lab.actor import Actor, find
 from app.lab.reservations import reopen
 from app.queue import ADVANCE_RUN, enqueue
 from app.runs.batch_pieces import free
-from app.runs.hosted import Place, place_of
+from app.runs.hosted import at_service
 from app.runs.lifecycle import move
 from app.runs.paused import resume
 from app.runs.reply_rows import count, note_down, noted
@@ -41,7 +41,7 @@ class RepliesView:
 
 def replies_view(session: Session, run: Run) -> RepliesView | None:
     """The panel of a run that asks a service; None before its first question."""
-    if place_of(run.model) == Place.LOCAL:
+    if not at_service(run):
         return None
     counts = count(session, run.id or 0)
     if not counts.total:
@@ -113,7 +113,7 @@ def predict_by(session: Session, actor: Actor, run_id: int, way: str) -> Run:
     run: Run = find(session, actor, Run, run_id)
     if way not in (CHAT, BATCH):
         raise Invalid(f"There is no way {way!r}.", "Write chat or batch.", {"way": "chat or batch"})
-    if run.state in FINAL or place_of(run.model) == Place.LOCAL:
+    if run.state in FINAL or not at_service(run):
         raise Conflict(f"Run {run_id} is {run.state}: it asks nothing more.", "Clone it and choose there.")
     note_down(session, run, way=way, reason=f"Chosen by {actor.name}.", wait_until=None)
     lost = session.exec(

@@ -84,7 +84,7 @@ def find_target(run: Run) -> Target:
         if run.model.startswith(ENDPOINT):
             return _endpoint(session, run)
         provider = provider_of(run.model)
-        row = find_row(session, run.id) if place_of(run.model) == Place.HOSTED else None
+        row = find_row(session, run.id) if place_of(run) == Place.HOSTED else None
         if row is not None:
             offer = find_offer(session, run, row.credential_id)
             return Target(run, provider, offer, row.tuned_model, True, row.credential_id, row)

@@ -9,6 +9,7 @@ from app.tables.experiment import Experiment, Look
 from app.tables.export import Export, ExportState
 from app.tables.item import Item
 from app.tables.judging import HandLabel, JudgeMark, Judging, JudgingState, MarkState
+from app.tables.machine import JobState, Machine, MachineJob, MachineState
 from app.tables.member import Member, Project
 from app.tables.outcomes import Outcomes
 from app.tables.pair_test import PairTest, PairTestState
@@ -50,10 +51,14 @@ __all__ = [
     "ExportState",
     "HandLabel",
     "Item",
+    "JobState",
     "JudgeMark",
     "Judging",
     "JudgingState",
     "Look",
+    "Machine",
+    "MachineJob",
+    "MachineState",
     "MarkState",
     "Member",
     "OrphanJob",

@@ -58,6 +58,8 @@ class Run(Owned, Leased, table=True):
     seconds_left: float | None = None
     cancel_asked: bool = False
     launch_key: str = Field(max_length=64, unique=True)
+    # Where it trains; None: on this machine, or at the service that its model names.
+    machine_id: int | None = Field(default=None, foreign_key="machine.id", index=True)
     # Hyperparameters by name: {"asked": ..., "sent": ..., "resolved": ..., "source": ...}
     ledger: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     snapshot: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
