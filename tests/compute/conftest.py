@@ -11,6 +11,7 @@ import pytest
 
 from app.compute import local
 from app.runs.bundle import CODE
+from tests.compute.ssh_server import LACKS, SSHD, Sshd
 
 MakeBundle = Callable[..., tuple[Path, str]]
 
@@ -34,3 +35,18 @@ def make_bundle(tmp_path: Path) -> Iterator[MakeBundle]:
     yield make
     for _, key in made:
         local.cancel({"launch_key": key}, grace_seconds=0)
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A server that the tests of a process share; whoever stops or changes one starts their own."""
+    yield from own_sshd(tmp_path_factory.mktemp("sshd"))
+
+
+def own_sshd(folder: Path) -> Iterator[Sshd]:
+    """A real sshd on loopback, ended at the end."""
+    if SSHD is None:
+        pytest.skip(LACKS)
+    made = Sshd(folder)
+    yield made
+    made.stop()

@@ -1,0 +1,296 @@
+"""Runs on a host over SSH, against a real sshd on loopback."""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.compute._base import Order, Phase, Site
+from app.compute.ssh import COMPUTE, start_script
+from app.errors import AlreadyThere, Invalid, KeyRefused, Refused
+from tests.compute.ssh_server import Sshd, carriers, make_order, replaced, wait_for
+
+# Children of all sorts: in the run's group, and in a session of its own.
+CHILDREN = "sleep 300 & setsid sleep 300 & echo $$ > out/pid"
+
+
+@pytest.fixture
+def site(sshd: Sshd, tmp_path: Path) -> Iterator[Site]:
+    made = sshd.site(tmp_path)
+    yield made
+    for job in COMPUTE.jobs(made):
+        COMPUTE.release(made, job.handle)
+
+
+def order(tmp_path: Path, does: str, name: str = "bundle", **more) -> Order:
+    return make_order(tmp_path / name, does, **more)
+
+
+def phase(site: Site, handle) -> Phase:
+    return COMPUTE.status(site, handle).phase
+
+
+def over(site: Site, handle):
+    """The status once the run is over."""
+    return wait_for(lambda: (now := COMPUTE.status(site, handle)).phase in (Phase.ENDED, Phase.GONE) and now)
+
+
+def test_a_run_goes_there_and_its_results_come_home(site: Site, tmp_path: Path):
+    does = "echo one >> out/log.txt; mkdir -p out/checkpoints 'out/adapter dir'; echo w > 'out/adapter dir/weights'"
+    does += "; touch out/lock out/checkpoints/c; printf torn >> out/log.txt; env > out/env"
+    does += "; until [ -e go ]; do sleep 0.05; done; echo >> out/log.txt; echo '{}' > out/metrics.jsonl"
+    asked = order(tmp_path, does, hub_token="hf_secret")
+    handle = COMPUTE.submit(site, asked)
+    wait_for(lambda: (Path(handle["folder"]) / "bundle" / "out" / "env").exists())
+    assert phase(site, handle) == Phase.RUNNING
+    out = asked.folder / "out"
+    COMPUTE.pull(site, handle, asked.folder)
+    assert (out / "log.txt").read_text() == "one\n"
+    (Path(handle["folder"]) / "bundle" / "go").touch()
+    assert over(site, handle).phase == Phase.ENDED
+    COMPUTE.pull(site, handle, asked.folder)
+    assert (out / "log.txt").read_text() == "one\ntorn\n"
+    assert not (out / "exit_code").exists()
+    for _ in range(2):
+        COMPUTE.fetch(site, handle, asked.folder)
+    assert (out / "exit_code").read_text() == "0\n"
+    assert (out / "adapter dir" / "weights").read_text() == "w\n"
+    assert (out / "old").read_text() == "what came home before"
+    assert not (out / "checkpoints").exists()
+    assert not (out / "lock").exists()
+    environment = (out / "env").read_text().splitlines()
+    assert {f"LAUNCH_KEY={asked.launch_key}", "DEADLINE_SECONDS=600", "HF_TOKEN=hf_secret"} <= set(
+        environment
+    )
+    assert subprocess.run(["grep", "-r", "hf_secret", tmp_path / "there", "--exclude=env"]).returncode == 1
+    for _ in range(2):
+        COMPUTE.release(site, handle)
+    assert COMPUTE.jobs(site) == []
+    assert list((tmp_path / "there" / "runs").iterdir()) == []
+    assert [path.name for path in (tmp_path / "ours").glob("*") if path.is_dir()] == []
+
+
+def test_a_pull_brings_only_what_is_new_and_all_of_what_was_replaced(site: Site, tmp_path: Path):
+    asked = order(tmp_path, "echo a > out/log.txt; echo '{\"n\": 1}' > out/progress.json; sleep 300")
+    handle = COMPUTE.submit(site, asked)
+    there, here = Path(handle["folder"]) / "bundle" / "out", asked.folder / "out"
+    wait_for(lambda: (there / "progress.json").exists())
+
+    def pulled() -> str:
+        COMPUTE.pull(site, handle, asked.folder)
+        return (here / "log.txt").read_text()
+
+    assert pulled() == "a\n"
+    # The line that is here already is not sent again.
+    with (there / "log.txt").open("a") as file:
+        file.write("b\n" * 1000)
+    assert pulled() == "a\n" + "b\n" * 1000
+    (there / "log.txt").write_text("another run\n")
+    (there / "progress.json").write_text('{"n": 2}')
+    assert pulled() == "another run\n"
+    assert (here / "progress.json").read_text() == '{"n": 2}'
+    threads = [threading.Thread(target=pulled) for _ in range(3)]
+    with (there / "log.txt").open("a") as file:
+        file.write("once\n")
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert pulled() == "another run\nonce\n"
+
+
+def test_found_by_its_key_and_cancelled_with_all_children(site: Site, tmp_path: Path):
+    asked = order(tmp_path, f"{CHILDREN}; sleep 300")
+    handle = COMPUTE.submit(site, asked)
+    wait_for(lambda: len(carriers(asked.launch_key)) >= 4)
+    found = COMPUTE.find(site, asked.launch_key)
+    assert [each.handle for each in found] == [handle]
+    assert found[0].status.phase == Phase.RUNNING
+    assert found[0].created_at == pytest.approx(time.time(), abs=60)
+    assert COMPUTE.find(site, "tb-0123456789abcdef") == []
+    for _ in range(2):
+        COMPUTE.cancel(site, handle)
+        assert carriers(asked.launch_key) == []
+    assert COMPUTE.status(site, handle).state == "cancelled"
+    assert phase(site, handle) == Phase.GONE
+
+
+def test_the_deadline_is_kept_there(site: Site, tmp_path: Path):
+    asked = order(tmp_path, f"{CHILDREN}; sleep 300", deadline=0.5)
+    handle = COMPUTE.submit(site, asked)
+    wait_for(lambda: carriers(asked.launch_key))
+    # Nobody asks meanwhile.
+    wait_for(lambda: not carriers(asked.launch_key))
+    ended = over(site, handle)
+    assert (ended.phase, ended.state) == (Phase.GONE, "deadline")
+    assert "deadline" in ended.note
+
+
+def test_a_release_ends_what_still_runs(site: Site, tmp_path: Path):
+    asked = order(tmp_path, f"{CHILDREN}; sleep 300")
+    handle = COMPUTE.submit(site, asked)
+    wait_for(lambda: carriers(asked.launch_key))
+    COMPUTE.release(site, handle)
+    assert carriers(asked.launch_key) == []
+    assert not Path(handle["folder"]).exists()
+    assert COMPUTE.status(site, handle).state == "removed"
+
+
+def test_runs_take_turns(site: Site, tmp_path: Path):
+    first, second, third = (order(tmp_path, "until [ -e go ]; do sleep 0.05; done", str(n)) for n in range(3))
+    handles = [COMPUTE.submit(site, each) for each in (first, second, third)]
+    wait_for(lambda: carriers(first.launch_key))
+    waiting = COMPUTE.status(site, handles[1])
+    assert waiting.phase == Phase.WAITING
+    assert "device" in waiting.note
+    assert not carriers(second.launch_key)
+    COMPUTE.cancel(site, handles[1])
+    assert phase(site, handles[1]) == Phase.GONE
+    (Path(handles[0]["folder"]) / "bundle" / "go").touch()
+    wait_for(lambda: carriers(third.launch_key))
+    assert phase(site, handles[0]) == Phase.ENDED
+
+
+def test_a_second_submit_of_the_same_key_is_refused(site: Site, tmp_path: Path):
+    asked = order(tmp_path, "sleep 300")
+    handle = COMPUTE.submit(site, asked)
+    with pytest.raises(AlreadyThere, match=asked.launch_key):
+        COMPUTE.submit(site, asked)
+    assert [each.handle for each in COMPUTE.jobs(site)] == [handle]
+
+
+def test_of_two_submits_at_once_one_starts(site: Site, tmp_path: Path):
+    asked = order(tmp_path, "echo started >> starts; sleep 300")
+    results: list[object] = []
+
+    def submit() -> None:
+        try:
+            results.append(COMPUTE.submit(site, asked))
+        except AlreadyThere as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=submit) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(isinstance(each, dict) for each in results) == 1
+    assert sum(isinstance(each, AlreadyThere) for each in results) == 2
+    (found,) = COMPUTE.jobs(site)
+    starts = Path(found.handle["folder"]) / "bundle" / "starts"
+    assert wait_for(lambda: starts.exists() and starts.read_text()) == "started\n"
+    assert len(list((tmp_path / "there" / "runs").iterdir())) == 1
+
+
+def test_base_weights_go_once(site: Site, tmp_path: Path):
+    blob = tmp_path / "blob"
+    blob.write_bytes(os.urandom(100_000))
+    base = tmp_path / "models" / "tiny model"
+    base.mkdir(parents=True)
+    (base / "model.safetensors").symlink_to(blob)
+    handles = []
+    for number in range(2):
+        asked = order(tmp_path, "cp 'tiny model/model.safetensors' out/copy", f"bundle{number}", base=base)
+        handles.append(COMPUTE.submit(site, asked))
+        assert over(site, handles[-1]).phase == Phase.ENDED
+        copied = Path(handles[-1]["folder"]) / "bundle" / "out" / "copy"
+        assert copied.read_bytes() == blob.read_bytes()
+    bases = list((tmp_path / "there" / "base").iterdir())
+    assert len(bases) == 1
+    COMPUTE.release(site, handles[0])
+    assert (bases[0] / "model.safetensors").read_bytes() == blob.read_bytes()
+    blob.write_bytes(os.urandom(100_001))
+    COMPUTE.submit(site, order(tmp_path, "true", "other", base=base))
+    assert len(list((tmp_path / "there" / "base").iterdir())) == 2
+
+
+def test_a_setup_line_that_fails_ends_the_run_with_its_words(site: Site, tmp_path: Path):
+    site = replaced(site, setup="echo before\r\nmodule_that_is_not_there load cuda", python="python3")
+    ended = over(site, COMPUTE.submit(site, order(tmp_path, "true")))
+    assert ended.phase == Phase.GONE
+    assert "module_that_is_not_there" in ended.note
+    assert start_script(site, "/a b").splitlines() == [
+        "set -e",
+        "cd '/a b/bundle'",
+        "export PYTHON=python3",
+        "echo before",
+        "module_that_is_not_there load cuda",
+        "cd '/a b/bundle'",
+        "exec sh run.sh --here",
+    ]
+
+
+def test_more_gpus_than_there_are(site: Site, tmp_path: Path):
+    with pytest.raises(Refused, match="4 GPUs, and the host has 0"):
+        COMPUTE.submit(site, replace(order(tmp_path, "true"), gpus=4))
+    assert list((tmp_path / "there" / "runs").iterdir()) == []
+
+
+def test_the_first_look_learns_the_key_of_the_host(sshd: Sshd, tmp_path: Path):
+    fresh = sshd.site(tmp_path, host_key="")
+    seen = COMPUTE.check(fresh)
+    assert "Python 3" in seen.note
+    assert "SHA256:" in seen.note
+    assert seen.facts["free_bytes"] > 0
+    learned = replaced(fresh, **seen.learned)
+    assert sshd.host_key.split()[1] in learned.fields["host_key"]
+    assert COMPUTE.jobs(learned) == []
+    assert COMPUTE.check(learned).learned == {}
+    with pytest.raises(Refused, match="not known yet"):
+        COMPUTE.jobs(fresh)
+
+
+def test_keys_that_are_refused(sshd: Sshd, tmp_path: Path):
+    for wrong in (sshd.wrong_key, "no key at all"):
+        with pytest.raises(KeyRefused, match="refuses the key"):
+            COMPUTE.check(sshd.site(tmp_path, wrong))
+        with pytest.raises(KeyRefused, match="refuses the key"):
+            COMPUTE.jobs(sshd.site(tmp_path, wrong))
+    # As browsers send it.
+    assert COMPUTE.jobs(sshd.site(tmp_path, sshd.key.strip().replace("\n", "\r\n"))) == []
+    assert list((tmp_path / "ours").glob("call-*")) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"host": "-oProxyCommand=touch x"}, {"host": "a b"}, {"user": "-x"}, {"jump": "$(x)"}, {"port": "22 x"}],
+)
+def test_what_cannot_be_a_host(sshd: Sshd, tmp_path: Path, fields: dict[str, str]):
+    with pytest.raises(Invalid, match="cannot be the"):
+        COMPUTE.jobs(sshd.site(tmp_path, **fields))
+
+
+def test_calls_share_one_connection(sshd: Sshd, tmp_path: Path):
+    before = sshd.logged("Accepted publickey")
+    # Longer than the path of a socket may be, with what a shell would split.
+    site = sshd.site(tmp_path / ("long name " * 15))
+    for _ in range(3):
+        assert COMPUTE.jobs(site) == []
+    assert sshd.logged("Accepted publickey") == before + 1
+
+
+def test_an_agent_instead_of_a_key(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(tmp_path / "agent")], stdout=subprocess.DEVNULL)
+    try:
+        wait_for((tmp_path / "agent").exists)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+        monkeypatch.setenv("HOME", str(tmp_path))
+        with pytest.raises(KeyRefused):
+            COMPUTE.jobs(sshd.site(tmp_path, ""))
+        subprocess.run(["ssh-add", "-q", str(sshd.folder / "key")], check=True)
+        assert COMPUTE.jobs(sshd.site(tmp_path, "")) == []
+    finally:
+        agent.kill()
+        agent.wait()
+
+
+def test_a_host_behind_another(sshd: Sshd, tmp_path: Path):
+    before = sshd.logged("Accepted publickey")
+    site = sshd.site(tmp_path, jump=f"localhost:{sshd.port}")
+    assert COMPUTE.jobs(site) == []
+    assert sshd.logged("Accepted publickey") == before + 2
