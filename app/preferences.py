@@ -47,6 +47,12 @@ def is_dpo(values: Mapping[str, Any]) -> bool:
     return values.get(OBJECTIVE) == DPO
 
 
+def was_dpo(ledger: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a run with this ledger was trained on preferences."""
+    row = ledger.get(OBJECTIVE) or {}
+    return (row.get("resolved") or row.get("sent")) == DPO
+
+
 def offered(
     shapes: Sequence[Hyperparameter], asked: Mapping[str, Any], pairs: int
 ) -> tuple[Hyperparameter, ...]:

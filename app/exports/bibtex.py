@@ -5,6 +5,7 @@ import re
 from app.exports.latex import escape, label_of
 from app.exports.methods import packages_of
 from app.exports.state import PaperState
+from app.preferences import was_dpo
 
 # Entries as their authors ask for them; each is taken when a run recorded the package.
 TOOLKITS = {
@@ -68,6 +69,13 @@ LORA = """@inproceedings{lora,
   booktitle = {International Conference on Learning Representations},
   year = {2022}
 }"""
+DPO = """@inproceedings{dpo,
+  title = {Direct Preference Optimization: Your Language Model is Secretly a Reward Model},
+  author = {Rafailov, Rafael and Sharma, Archit and Mitchell, Eric and Manning, Christopher D. and Ermon, Stefano and Finn, Chelsea},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {36},
+  year = {2023}
+}"""
 STATISTICS = """@article{wilson1927,
   title = {Probable Inference, the Law of Succession, and Statistical Inference},
   author = {Wilson, Edwin B.},
@@ -121,6 +129,8 @@ def bibtex(state: PaperState) -> str:
     entries += [entry for name, entry in TOOLKITS.items() if name in packages]
     if any((run.ledger.get("method") or {}).get("resolved") == "lora" for run in state.runs):
         entries.append(LORA)
+    if any(was_dpo(run.ledger) for run in state.runs):
+        entries.append(DPO)
     entries.append(STATISTICS)
     if state.pairs:
         entries.append(TESTS)

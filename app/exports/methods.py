@@ -14,6 +14,7 @@ from app.exports.score_table import interval_sentence, p_written
 from app.exports.state import PaperRun, PaperState
 from app.format import count, duration, joined, moment, money, number, plural, size
 from app.metrics import for_task
+from app.preferences import was_dpo
 from app.runs.ledger import NOT_DISCLOSED, YOU, text
 
 
@@ -84,6 +85,9 @@ def _settings(runs: Sequence[PaperRun], several: bool) -> list[str]:
     said = []
     if not ledger:
         return [f"{start}It has no hyperparameters."]
+    if was_dpo(ledger):
+        said.append(f"{start}{_preferences(runs[0])}")
+        start = ""
     if asked:
         said.append(f"{start}We set {joined(_value(name, ledger[name]) for name in asked)}.")
     if rest:
@@ -93,6 +97,12 @@ def _settings(runs: Sequence[PaperRun], several: bool) -> list[str]:
     if hidden:
         said.append(f"What really ran is {NOT_DISCLOSED} for {joined(hidden)}.")
     return said
+
+
+def _preferences(run: PaperRun) -> str:
+    pairs = (run.snapshot.get("pairs") or {}).get("train")
+    on = f" on {count(pairs)} pairs of a wanted and a rejected answer" if pairs else ""
+    return f"We trained by direct preference optimization (Rafailov et al., 2023){on}."
 
 
 def _name(name: str) -> str:

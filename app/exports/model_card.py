@@ -49,6 +49,8 @@ class CardFacts:
     scores: Sequence[ScoreLine]
     rules: Sequence[str]
     decoding: Mapping[str, Any]
+    # Whether it was trained on preferences.
+    dpo: bool = False
 
 
 def check_card(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +143,8 @@ def _intro(facts: CardFacts) -> str:
     how = {True: "A LoRA adapter of", False: "A full fine-tuning of"}[facts.adapter]
     said = f"{how} {facts.base['name']}" if facts.base else f"{facts.model}, trained from scratch"
     where = facts.base.get("revision") or facts.base.get("sha256")
-    return f"{said}{f' (weights {where})' if where else ''}{seed}, made and scored with Tunebook."
+    learned = ", by direct preference optimization" if facts.dpo else ""
+    return f"{said}{f' (weights {where})' if where else ''}{seed}{learned}, made and scored with Tunebook."
 
 
 def _scores(facts: CardFacts) -> str:

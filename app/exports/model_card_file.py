@@ -11,6 +11,7 @@ from app.exports.model_card import CardFacts, ScoreLine, card
 from app.exports.weights import base_name, model_name
 from app.exports.work import Made, Work
 from app.lab.actor import Actor
+from app.preferences import was_dpo
 from app.runs import outputs
 from app.runs.ledger import NOT_DISCLOSED, text
 from app.storage import run_folder
@@ -49,6 +50,7 @@ def card_facts(session: Session, actor: Actor, run: Run) -> CardFacts:
         adapter=weights is not None and weights.name == "adapter",
         base=resolved.get("base") or {},
         snapshot=run.snapshot,
+        dpo=was_dpo(run.ledger),
         ledger=[
             (name, text(line["resolved"]) if line["resolved"] is not None else NOT_DISCLOSED, line["source"])
             for name, line in run.ledger.items()

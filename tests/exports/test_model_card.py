@@ -1,5 +1,6 @@
 """The model card: its metadata as the Hub reads it, the same bytes each time."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,11 +48,11 @@ def test_the_body_tells_how_it_was_made() -> None:
                  "## Limitations"):  # fmt: skip
         assert part in said
     assert said == card(FACTS, CHOSEN)
+    assert "preference" not in said
+    assert "seed 1, by direct preference optimization, made" in card(replace(FACTS, dpo=True), CHOSEN)
 
 
 def test_a_base_without_a_name_on_the_hub_is_not_linked() -> None:
-    from dataclasses import replace
-
     facts = replace(FACTS, base={"name": "folder", "sha256": "c" * 64}, scores=[])
     said = card(facts, {"license": "", "language": "", "dataset_repo": ""})
     assert "base_model" not in said

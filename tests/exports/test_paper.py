@@ -210,6 +210,27 @@ def test_references_are_of_what_was_used(session: Session, actor: Actor, client:
     assert text.count("{") == text.count("}")
 
 
+def test_preference_training_is_told_and_cited(session: Session, actor: Actor, client: TestClient) -> None:
+    runs = filled(session, actor, client, 0, "/srv/models", 1)
+    plain = client.get(f"{API}/comparisons/paper?runs={chosen(runs)}").json()
+    assert "preference" not in plain["methods.txt"] + plain["references.bib"]
+    row = session.get_one(Run, runs[0])
+    objective = {"asked": "dpo", "sent": "dpo", "resolved": "dpo", "source": "you"}
+    row.ledger, row.snapshot = (
+        {**row.ledger, "objective": objective},
+        {**row.snapshot, "pairs": {"train": 96}},
+    )
+    session.add(row)
+    session.commit()
+    told = client.get(f"{API}/comparisons/paper?runs={chosen(runs)}").json()
+    said = (
+        "e trained by direct preference optimization (Rafailov et al., 2023) on 96 pairs of a wanted and a "
+        "rejected answer. We set"
+    )
+    assert said in told["methods.txt"]
+    assert "@inproceedings{dpo," in told["references.bib"]
+
+
 def test_markdown_is_escaped(session: Session, actor: Actor, client: TestClient) -> None:
     table = markdown_table(read_state(session, actor, three_runs(session, actor, client)))
     rows = [line for line in table.splitlines() if line.startswith("|")]
