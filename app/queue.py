@@ -26,6 +26,8 @@ MAKE_EXPORT = "exports.make"
 TEST_PAIR = "comparisons.test_pair"
 LOOK_FOR_ORPHANS = "orphans.look"
 LOOK_AT_ACCOUNT = "orphans.look_at"
+CHECK_MACHINE = "machines.check"
+TIDY_MACHINE = "machines.tidy"
 WATCH_DEPLOYMENT = "deployments.watch"
 SWEEP = "sweep.look"
 

@@ -10,15 +10,16 @@ from typing import Any
 
 
 @lru_cache
-def load_kinds(package: str, attribute: str) -> dict[str, Any]:
-    """All kinds of `package` (for example "app.trainers"), by their `name`, in order of file name.
+def load_kinds(package: str, attribute: str, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """All kinds of `package` (for example "app.trainers"), by their `name`, in order of file name; but the files named
+    in `without`, which are of another form.
 
     Raises RuntimeError naming the file that is broken.
     """
     found: dict[str, Any] = {}
     folder = importlib.import_module(package)
     for info in sorted(pkgutil.iter_modules(folder.__path__), key=lambda info: info.name):
-        if info.name.startswith("_"):
+        if info.name.startswith("_") or info.name in without:
             continue
         path = f"{package}.{info.name}"
         try:

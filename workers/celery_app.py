@@ -27,6 +27,7 @@ celery = Celery(
         "workers.exports",
         "workers.comparisons",
         "workers.endpoints",
+        "workers.machines",
         "workers.settings",
         "workers.judgings",
     ],

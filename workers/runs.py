@@ -7,6 +7,8 @@ from app.db import session_scope
 from app.evaluations.finish import finish_run
 from app.queue import ADVANCE_RUN, send
 from app.runs import (
+    away_poll,
+    away_steps,
     hosted_cancel,
     hosted_end,
     hosted_look,
@@ -31,6 +33,15 @@ LOCAL: Mapping[RunState, Step] = {
     RunState.PREDICTING: steps.training,
     RunState.SCORING: finish_run,
 }
+AWAY: Mapping[RunState, Step] = {
+    RunState.QUEUED: away_steps.queued,
+    RunState.PREPARING: away_steps.preparing,
+    RunState.SUBMITTING: away_steps.submitting,
+    RunState.UNKNOWN: away_steps.unknown,
+    RunState.TRAINING: away_poll.training,
+    RunState.PREDICTING: away_poll.training,
+    RunState.SCORING: finish_run,
+}
 HOSTED: Mapping[RunState, Step] = {
     RunState.QUEUED: hosted_prepare.queued,
     RunState.PREPARING: hosted_prepare.preparing,
@@ -48,9 +59,19 @@ PROMPT: Mapping[RunState, Step] = {
     RunState.SCORING: finish_run,
     RunState.PAUSED: paused,
 }
-STEPS = {Place.LOCAL: LOCAL, Place.HOSTED: HOSTED, Place.PROMPT: PROMPT}
-CANCEL = {Place.LOCAL: steps.cancel, Place.HOSTED: hosted_cancel.cancel, Place.PROMPT: hosted_cancel.cancel}
-FAIL = {Place.LOCAL: steps.fail, Place.HOSTED: hosted_end.fail, Place.PROMPT: hosted_end.fail}
+STEPS = {Place.LOCAL: LOCAL, Place.AWAY: AWAY, Place.HOSTED: HOSTED, Place.PROMPT: PROMPT}
+CANCEL = {
+    Place.LOCAL: steps.cancel,
+    Place.AWAY: away_steps.cancel,
+    Place.HOSTED: hosted_cancel.cancel,
+    Place.PROMPT: hosted_cancel.cancel,
+}
+FAIL = {
+    Place.LOCAL: steps.fail,
+    Place.AWAY: away_steps.fail,
+    Place.HOSTED: hosted_end.fail,
+    Place.PROMPT: hosted_end.fail,
+}
 
 
 @celery.task(name=ADVANCE_RUN)
@@ -82,7 +103,7 @@ def _step(held: Lease) -> bool:
 
 
 def _cancel(place: Place, state: RunState) -> Step:
-    predicts = place != Place.LOCAL and state == RunState.PREDICTING
+    predicts = place in (Place.HOSTED, Place.PROMPT) and state == RunState.PREDICTING
     return hosted_predict.cancel if predicts else CANCEL[place]
 
 

@@ -13,9 +13,11 @@ from app.queue import (
     CHECK_CREDENTIAL,
     CHECK_DATASET,
     CHECK_ENDPOINT,
+    CHECK_MACHINE,
     MAKE_EXPORT,
     SWEEP,
     TEST_PAIR,
+    TIDY_MACHINE,
     WATCH_DEPLOYMENT,
     send,
 )
@@ -32,8 +34,12 @@ from app.tables import (
     EndpointState,
     Export,
     ExportState,
+    JobState,
     Judging,
     JudgingState,
+    Machine,
+    MachineJob,
+    MachineState,
     PairTest,
     PairTestState,
     Run,
@@ -57,6 +63,8 @@ WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
     (Judging, (JudgingState.QUEUED, JudgingState.WORKING), ADVANCE_JUDGING),
     (PairTest, (PairTestState.QUEUED,), TEST_PAIR),
     (DeploymentRow, LOOKED, WATCH_DEPLOYMENT),
+    (Machine, (MachineState.CHECKING, MachineState.READY, MachineState.FAILED), CHECK_MACHINE),
+    (MachineJob, (JobState.LEAVING,), TIDY_MACHINE),
 )
 
 

@@ -15,7 +15,7 @@ from sqlmodel import Session, select
 from app.clock import now
 from app.datasets.stored import part_items
 from app.db import session_scope
-from app.errors import KeyRefused
+from app.errors import Invalid, KeyRefused
 from app.preferences import DPO, OBJECTIVE, SFT, is_dpo
 from app.providers._shapes import Example, Offer, Price, TuningJob
 from app.runs.augment import augmented
@@ -34,6 +34,7 @@ from app.runs.hosted_files import service_folder
 from app.runs.ledger import sent_values
 from app.runs.lifecycle import move
 from app.runs.prepare import PARTS
+from app.runs.sent_tokens import count_tokens
 from app.settings.access import access_for, missing
 from app.storage import keep, run_folder
 from app.tables import Dataset, RemoteJobRow, Run, RunState, Sent, Split, StoredOffer
@@ -83,7 +84,16 @@ def preparing(run: Run, save: Save) -> None:
     if augment:
         before = (run.snapshot.get("counts") or {}).get("train", 0)
         snapshot["augment"] = {**augment, "items_before": before, "items_after": after}
-    snapshot |= {"pairs": count_pairs(folder)} if job.method == DPO else {}
+    if job.method == DPO:
+        snapshot["pairs"] = count_pairs(folder)
+        if not snapshot["pairs"]["train"]:
+            raise Invalid(
+                "No training item has a rejected answer, and DPO learns from pairs of answers.",
+                "Take a data set with rejected answers, or the objective sft.",
+            )
+    snapshot["tokens"] = {
+        part: count_tokens(rows_of(folder, part), job.counts[part], job.method == DPO) for part in SENT_PARTS
+    }
     with save() as session:
         move(session, run, RunState.SUBMITTING, snapshot=snapshot)
 
@@ -164,7 +174,9 @@ def tuning_job(run: Run, row: RemoteJobRow) -> TuningJob:
         hyperparameters=sent_values(run.ledger),
         seed=run.seed if run.seed is not None else 1,
         counts=counts,
-        tokens={part: round(mean * count * (1 + dpo)) for part, count in counts.items()},
+        # Known once the files are written; until then as the average item has it.
+        tokens={part: round(mean * count * (1 + dpo)) for part, count in counts.items()}
+        | (run.snapshot.get("tokens") or {}),
         offer=offer,
     )
 

@@ -14,7 +14,7 @@ from app.clock import in_seconds, now
 from app.config import settings
 from app.db import sync_to_disk
 from app.errors import AlreadyThere, Busy, Invalid, ProviderError, Refused, Unclear
-from app.lab.reservations import cover
+from app.lab.reservations import cover, to_reserve
 from app.providers._base import Training
 from app.providers._shapes import ENDED, RemoteJob, TuningJob
 from app.runs.hosted import (
@@ -136,18 +136,19 @@ def _sha256(path: Path) -> str:
 def _ask_first(
     run: Run, save: Save, training: Training, api: Api, job: TuningJob, files: dict[str, str]
 ) -> None:
-    """What the service says before it is paid: that it would train this, and for how much. Raises OutOfCredit when no
-    budget allows its price."""
+    """What the service says before it is paid: that it would train this, and for how much; where it names no price, ours
+    for the very files that were sent. Raises OutOfCredit when no budget allows it."""
     if training.check:
         training.check(api, job, files)
     quoted = training.quote(api, job, files) if training.quote else None
-    snapshot = run.snapshot
+    snapshot, most = run.snapshot, to_reserve(training.estimate(job).microdollars)
     if quoted is not None:
         snapshot = {**snapshot, "quote": {"microdollars": quoted.microdollars, "basis": quoted.basis}}
+        most = most if quoted.microdollars is None else quoted.microdollars
     with save() as session:
-        if quoted is not None and quoted.microdollars is not None:
+        if most is not None:
             later = int(run.estimate.get("predicting") or 0)
-            cover(session, run, quoted.microdollars + later, api.access.label)
+            cover(session, run, most + later, api.access.label)
         put(session, run, checked=True, failures=0, trouble="")
         set_run(session, run, snapshot=snapshot)
 

@@ -9,6 +9,7 @@ from app.errors import Conflict
 from app.lab.actor import Actor, find
 from app.lab.reservations import reopen
 from app.queue import ADVANCE_RUN, enqueue
+from app.runs.away_tidy import forget_job
 from app.runs.hosted import at_service
 from app.runs.hosted_decide import cancel_paused, prepare_retry
 from app.runs.lifecycle import move
@@ -47,6 +48,7 @@ def retry_run(session: Session, actor: Actor, run_id: int) -> Run:
         )
     if run.model.startswith("imported/"):
         raise Conflict("Imported predictions cannot be retried.", "Import the file again.")
+    forget_job(session, run)
     trained = at_service(run) and prepare_retry(session, run)
     reopen(session, run, kept=trained)
     ledger = run.ledger if trained else _forget_resolved(run.ledger)

@@ -86,7 +86,7 @@ def training(run: Run, save: Save) -> None:
     if status != "running":
         # Children that it left behind would keep its memory.
         local.cancel(run.handle, grace_seconds=0)
-    _store_curves(run, save, folder, to_the_end=status != "running")
+    store_curves(run, save, folder, to_the_end=status != "running")
     progress = outputs.read_progress(folder)
     reached = STAGES.get(progress.stage, 0) + progress.fraction
     further = reached > run.furthest
@@ -174,7 +174,7 @@ def closing_record(run: Run, folder: Path) -> dict[str, Any]:
     return {"ledger": resolve(run.ledger, resolved.get("hyperparameters") or {}), "snapshot": snapshot}
 
 
-def _store_curves(run: Run, save: Save, folder: Path, to_the_end: bool) -> None:
+def store_curves(run: Run, save: Save, folder: Path, to_the_end: bool) -> None:
     """Stores what was written since the last look, a piece at a time; while the process runs one piece."""
     offset = run.metrics_read
     while True:

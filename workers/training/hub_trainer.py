@@ -73,7 +73,8 @@ class AnswerTrainer(Trainer):
         inputs = self._prepare_inputs(inputs)
         with self.compute_loss_context_manager():
             loss = self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)
-        self.accelerator.backward(loss)
+        # As accelerate does it, which looks for an optional package each time.
+        loss.backward()
         return loss.detach()
 
     def _zero_grad(self, set_to_none: bool = True) -> None:
