@@ -5,6 +5,7 @@ import shutil
 from typing import Any
 
 from .constrained import check_decoding
+from .failures import Failure
 from .hub_chat import ChatEncoder
 from .hub_model import load_tokenizer
 from .hub_predict import predict_parts
@@ -31,6 +32,11 @@ def run(job: Job, reporter: Reporter) -> None:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     write_environment(job.out, job.threads, PACKAGES, gpu)
     values = settle(job.values, this_machine())
+    if values["early_stopping_patience"] and not job.validation:
+        raise Failure(
+            "Early stopping goes by the validation loss, and there is no validation part.",
+            "Take a split that has one, or set early stopping to 0.",
+        )
     saved = job.out / ("adapter" if values["method"] == "lora" else "model")
     reporter.progress("preparing", 0.4, "loading the model")
     encoder = encoder_of(job, values)

@@ -13,7 +13,15 @@ from .hub_best import BestWeights
 from .hub_chat import ChatEncoder
 from .hub_model import base_of, load_base, lora_config
 from .hub_sft import save, weights_dtype
-from .hub_training import ADAM_EPSILON, Watcher, arguments, callback, earlier_spending, newest_checkpoint
+from .hub_training import (
+    ADAM_EPSILON,
+    Watcher,
+    arguments,
+    callback,
+    earlier_spending,
+    is_first,
+    newest_checkpoint,
+)
 from .job import Job
 from .machine import write_usage
 from .predict import decoding
@@ -50,7 +58,8 @@ def train(job: Job, reporter: Reporter, values: dict[str, Any], encoder: ChatEnc
             "No training item has a rejected answer, and DPO learns from pairs of answers.",
             "Take a data set with rejected answers, or the objective sft.",
         )
-    _preview(job, encoder, found)
+    if is_first():
+        _preview(job, encoder, found)
     _tell(job, reporter, found, held_out)
     checkpoint = newest_checkpoint(job.out / "checkpoints")
     best = BestWeights(job.out / "checkpoints" / "best", values["early_stopping_patience"])
@@ -64,7 +73,8 @@ def train(job: Job, reporter: Reporter, values: dict[str, Any], encoder: ChatEnc
     best.restore(trainer.model, reporter)
     spent = watch.spent()
     tokens = trainer.state.epoch * sum(map(_tokens, found))
-    write_usage(job.out, spent["train_seconds"], round(tokens), spent["energy_joules"])
+    if is_first():
+        write_usage(job.out, spent["train_seconds"], round(tokens), spent["energy_joules"])
     reporter.log(f"trained on {tokens:,.0f} tokens in {spent['train_seconds']:.1f} s")
     save(job, trainer, encoder, saved)
 

@@ -13,7 +13,6 @@ BEFORE: dict[str, Any] = {
     "group_by_length": False, "attention": "sdpa", "liger_kernel": "no", "torch_compile": "no", "devices": 1,
     "distributed": "ddp", "early_stopping_patience": 0, "objective": "sft",
 }  # fmt: skip
-LORA_ONLY = ("use_dora", "use_rslora", "quantization")
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ def this_machine() -> Machine:
 
 
 def settle(asked: dict[str, Any], machine: Machine) -> dict[str, Any]:
-    """The values with every "auto" decided, and without those that the method does not use.
+    """The values with every "auto" decided, and without those of an adapter where there is none.
 
     Raises Failure for what this machine cannot do: nothing is left out silently.
     """
@@ -52,8 +51,9 @@ def settle(asked: dict[str, Any], machine: Machine) -> dict[str, Any]:
         values["distributed"] = "no"
     _check_quantization(values, machine)
     if values["method"] == "full":
+        if values["use_dora"] or values["use_rslora"]:
+            raise Failure("DoRA and rsLoRA go with method lora, not with full.", "Change one of the two.")
         values = {name: value for name, value in values.items() if not name.startswith("lora_")}
-        values = {name: value for name, value in values.items() if name not in LORA_ONLY}
     if values["objective"] != "dpo":
         values.pop("dpo_beta", None)
     return values
