@@ -7,11 +7,12 @@ from typing import Any
 from app import baselines, preferences
 from app.catalog import hosted, prompted
 from app.catalog.model import Model
-from app.catalog.models import trainer
+from app.catalog.models import toolkits, trainer
 from app.config import settings
 from app.errors import Invalid
 from app.hyperparameters import Hyperparameter
 from app.providers import providers
+from app.trainers._shared import fields_of
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ def hyperparameters(model: Model) -> tuple[Hyperparameter, ...]:
         return hosted.hyperparameters(model.provider, model.offer)
     if model.kind == "prompt":
         return prompted.hyperparameters(providers().get(model.provider))
+    if model.kind == "toolkit":
+        return fields_of(toolkits()[model.trainer])
     return trainer().hyperparameters(model.id)
 
 
@@ -73,11 +76,36 @@ def _suggest(model: Model, facts: DataFacts) -> dict[str, Any]:
         return hosted.suggest(model.provider, model.offer, asdict(facts))
     if model.kind == "prompt":
         return prompted.suggest(providers().get(model.provider), asdict(facts))
+    if model.kind == "toolkit":
+        return _suggest_toolkit(model, facts)
     return trainer().suggest(model.id, asdict(facts))
+
+
+def _built_in(model: Model) -> str:
+    """The same base model as the built-in trainer calls it."""
+    return f"hf/{model.id.partition('/')[2]}"
+
+
+def _suggest_toolkit(model: Model, facts: DataFacts) -> dict[str, Any]:
+    """What the built-in trainer would choose, where the toolkit has it and thinks no otherwise; else its defaults."""
+    toolkit = toolkits()[model.trainer]
+    chosen = trainer().suggest(_built_in(model), asdict(facts)) | dict(toolkit.defaults)
+    shapes = fields_of(toolkit)
+    values = {shape.name: chosen.get(shape.name, shape.default) for shape in shapes}
+    return {
+        shape.name: shape.default
+        if shape.choices and values[shape.name] not in shape.choices
+        else values[shape.name]
+        for shape in shapes
+    }
 
 
 def presets(model: Model) -> dict[str, dict[str, Any]]:
     """Named sets of values, for example {"LoRA r 8, alpha 32": {...}}."""
+    if model.kind == "toolkit":
+        known = {shape.name for shape in hyperparameters(model)}
+        found = trainer().presets(_built_in(model))
+        return {label: values for label, values in found.items() if known.issuperset(values)}
     return trainer().presets(model.id) if model.kind in ("starter", "hf") else {}
 
 
@@ -91,6 +119,10 @@ def estimate(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> dict[
         return {"tokens": None, "seconds": seconds, "microdollars": 0}
     if model.offer is not None:
         return _remote_estimate(model, asdict(facts), values)
+    if model.kind == "toolkit":
+        defaults = trainer().suggest(_built_in(model), asdict(facts))
+        guess = trainer().estimate(_built_in(model), asdict(facts), {**defaults, **values}, cores)
+        return {"tokens": guess["tokens"], "seconds": guess["seconds"], "microdollars": 0}
     guess = trainer().estimate(model.id, asdict(facts), dict(values), cores)
     return {"tokens": guess["tokens"], "seconds": guess["seconds"], "microdollars": 0}
 
@@ -122,7 +154,20 @@ def _problems(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> list
         return hosted.problems(model.provider, model.offer, asdict(facts), values)
     if model.kind == "prompt" and model.offer:
         return prompted.problems(model.offer, asdict(facts), values)
+    if model.kind == "toolkit":
+        return _toolkit_problems(model, facts, values)
     return trainer().problems(model.id, asdict(facts), dict(values))
+
+
+def _toolkit_problems(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> list[str]:
+    found = list(toolkits()[model.trainer].problems(values))
+    longest = values.get("max_seq_len")
+    if longest is not None and facts.max_tokens > longest:
+        found.append(
+            f"{model.label}: the longest row has about {facts.max_tokens:,} tokens, more than {longest:,}, and would be "
+            "cut. Raise the longest row, or shorten the row."
+        )
+    return found
 
 
 def parse_values(model: Model, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from app.providers._shapes import Offer
 
 @dataclass(frozen=True)
 class Model:
-    """One model of the grid. `kind`: baseline, starter, hf, hosted (trained by a service) or prompt (asked only)."""
+    """One model of the grid. `kind`: baseline, starter, hf, toolkit (a Hugging Face model that a toolkit of others trains),
+    hosted (trained by a service) or prompt (asked only)."""
 
     id: str
     group: str
@@ -25,6 +26,8 @@ class Model:
     path: str = ""
     # Why it cannot be launched here; empty when it can.
     unavailable: str = ""
+    # Who trains it: "builtin", or a toolkit's name.
+    trainer: str = "builtin"
     # Of a service's model: the provider's name and label ("endpoint" for one of the Settings page), what the service
     # offers, where its price was read, what must be known first, and what will never be known.
     provider: str = ""

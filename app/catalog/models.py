@@ -1,7 +1,8 @@
 """The list of models for the launch grid, and how a model's name is found. Called by launch, pages and the API."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from app import baselines
 from app.catalog import offered
@@ -12,6 +13,7 @@ from app.errors import Invalid, NotFound
 from app.lab.machine import pytorch_version
 from app.providers import providers
 from app.registry import load_kinds
+from app.trainers._base import Toolkit
 
 LONGEST_ID = 300
 # The groups of the grid in their order, with what is true of all models in one.
@@ -30,6 +32,12 @@ def trainer() -> Any:
     return load_kinds("app.trainers", "TRAINER")["builtin"]
 
 
+def toolkits() -> dict[str, Toolkit]:
+    """The trainers that are programs of others, by name; their models are `<name>/<Hugging Face name or folder>`."""
+    kinds = load_kinds("app.trainers", "TRAINER")
+    return cast(dict[str, Toolkit], {name: kind for name, kind in kinds.items() if name != "builtin"})
+
+
 def all_models(shelf: Shelf | None = None) -> list[Model]:
     """Every model that stands on the grid without being typed, in the grid's order; services' with `shelf` alone."""
     return [*_baselines(), *_starters(), *_folders(), *(offered.offered_models(shelf) if shelf else ())]
@@ -43,6 +51,9 @@ def find_model(model_id: str, shelf: Shelf | None = None) -> Model:
             return model
     if model_id.startswith("hf/") and len(model_id) > 3:
         return _hugging_face(model_id[3:])
+    trainer_name, _, base = model_id.partition("/")
+    if base and trainer_name in toolkits():
+        return _by_toolkit(toolkits()[trainer_name], base)
     found = (
         offered.find_offered(model_id, shelf or published_shelf()) if len(model_id) <= LONGEST_ID else None
     )
@@ -50,7 +61,8 @@ def find_model(model_id: str, shelf: Shelf | None = None) -> Model:
         return found
     raise Invalid(
         f"There is no model {model_id[:100]!r}.",
-        "See /models for the names; a Hugging Face model is written hf/<name or folder>, a service's "
+        "See /models for the names; a Hugging Face model is written hf/<name or folder>, trained by a toolkit "
+        "<toolkit>/<name or folder>, a service's "
         "<provider>/<model>, one that is only asked prompt/<provider>/<model>.",
         {"model": f"unknown model {model_id[:100]!r}"},
     )
@@ -154,6 +166,24 @@ def _hugging_face(name: str) -> Model:
     )
 
 
+def _by_toolkit(toolkit: Toolkit, name: str) -> Model:
+    """A Hugging Face model that a toolkit trains, in an environment that its run makes for itself."""
+    base = next((model for model in _folders() if model.id == f"hf/{name}"), None) or _hugging_face(name)
+    # What trains needs no PyTorch of Tunebook's own.
+    lacking = "" if base.unavailable == _training_missing() else base.unavailable
+    return replace(
+        base,
+        id=f"{toolkit.name}/{name}",
+        label=f"{base.label}, {toolkit.label}",
+        description=toolkit.description,
+        kind="toolkit",
+        trainer=toolkit.name,
+        needs=toolkit.needs,
+        notice=toolkit.state,
+        unavailable=lacking,
+    )
+
+
 def _allowed_folder(name: str) -> Path:
     folder = Path(name).expanduser().resolve()
     roots = [root.expanduser().resolve() for root in settings().model_dirs]
@@ -187,6 +217,8 @@ def model_label(model_id: str) -> str:
     if group == offered.PROMPT:
         place, _, asked = name.partition("/")
         return f"{asked if place == offered.ENDPOINT else _service_label(place, asked)}, prompted"
+    if group in toolkits():
+        return f"{name.rstrip('/').rpartition('/')[2]}, {toolkits()[group].label}"
     if group not in ("hf", "imported", "baseline", "starter"):
         return _service_label(group, name)
     return name.rstrip("/").rpartition("/")[2] if group == "hf" else name
@@ -202,5 +234,6 @@ def model_group(model_id: str) -> str:
     """The group a model stands in, also when it cannot be launched any more; predictions made elsewhere are
     "Imported"."""
     known = {"baseline": "Baselines", "imported": "Imported", "hf": "Local", "starter": "Local"}
+    known |= dict.fromkeys(toolkits(), "Local")
     known[offered.PROMPT] = "Prompted"
     return known.get(model_id.partition("/")[0], "Hosted")
