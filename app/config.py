@@ -29,6 +29,11 @@ class Settings(BaseSettings):
     trainer_python: str = Field(
         sys.executable, description="Python that runs training (the one with PyTorch)"
     )
+    toolkit_pythons: Annotated[dict[str, str], NoDecode] = Field(
+        {},
+        description="Pythons that have a toolkit already, as axolotl=/path/to/python, comma separated; the others' "
+        "runs make an environment in the data folder",
+    )
     local_slots: int = Field(1, ge=1, le=64, description="runs that train on this machine at the same time")
     threads: int = Field(0, ge=0, description="CPU threads for one run; 0: all cores shared by the slots")
     max_upload_bytes: int = Field(2 * 1024**3, ge=1024, description="largest upload, in bytes")
@@ -66,6 +71,14 @@ class Settings(BaseSettings):
         return (
             [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("toolkit_pythons", mode="before")
+    @classmethod
+    def _split_pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        parts = (part.partition("=") for part in value.split(",") if part.strip())
+        return {name.strip(): path.strip() for name, _, path in parts}
 
     @field_validator("look_times", mode="before")
     @classmethod

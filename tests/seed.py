@@ -23,7 +23,7 @@ from app.datasets.service import add_sample, upload_dataset
 from app.datasets.stored import part_items
 from app.db import session_scope
 from app.experiments.imports import import_predictions
-from app.experiments.plan import GridRow
+from app.experiments.planned import GridRow
 from app.experiments.service import LaunchRequest, launch_experiment
 from app.lab.actor import Actor, first_actor
 from app.migrate import migrate

@@ -34,6 +34,8 @@ class DataFacts:
     rejected: dict[str, int] = field(default_factory=dict)
     # The best score that contradictory labels leave, as a sentence; empty when there are none.
     ceiling: str = ""
+    # About where it trains, when that is not this machine: {"memory_bytes": int or None}.
+    elsewhere: dict[str, Any] = field(default_factory=dict)
 
     @property
     def pairs(self) -> int:
@@ -156,7 +158,7 @@ def _problems(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> list
         return prompted.problems(model.offer, asdict(facts), values)
     if model.kind == "toolkit":
         return _toolkit_problems(model, facts, values)
-    return trainer().problems(model.id, asdict(facts), dict(values))
+    return trainer().problems(model.id, asdict(facts) | facts.elsewhere, dict(values))
 
 
 def _toolkit_problems(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> list[str]:

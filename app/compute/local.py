@@ -26,8 +26,12 @@ KILL_SECONDS = 30.0
 GONE = (psutil.NoSuchProcess, psutil.AccessDenied)
 
 
-def submit(folder: Path, python: str, deadline_seconds: float, launch_key: str) -> dict[str, Any]:
+def submit(
+    folder: Path, python: str, deadline_seconds: float, launch_key: str, environments: Path | None = None
+) -> dict[str, Any]:
     """Starts `python -m training FOLDER` and gives its handle {pid, start_time, boot_id, launch_key}.
+
+    With `environments`, a folder, the process makes or finds the bundle's own environment there and goes on in it.
 
     Call find() first. Children that an earlier, killed process of this run left behind are ended, because
     they may hold its lock. Raises Unavailable when `python` cannot be started.
@@ -40,7 +44,8 @@ def submit(folder: Path, python: str, deadline_seconds: float, launch_key: str) 
             process = subprocess.Popen(
                 [python, "-m", "training", str(folder)],
                 cwd=folder,
-                env=_environment(folder, deadline_seconds, launch_key),
+                env=_environment(folder, deadline_seconds, launch_key)
+                | ({"ENVIRONMENTS": str(environments)} if environments else {}),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,

@@ -34,6 +34,8 @@ class ModelAsked(BaseModel):
     model: str
     hyperparameters: dict[str, Any] = {}
     asked: list[str] | None = None
+    # The name of the compute where it trains; left out: this machine, or its service.
+    compute: str = Field("", max_length=60)
 
 
 class DatasetNamed(BaseModel):
@@ -96,7 +98,10 @@ def post_experiment(
         chosen.dataset_id,
         chosen.id or 0,
         asked.name,
-        [settled_row(row.model, row.hyperparameters, row.asked, dataset, split) for row in asked.models],
+        [
+            settled_row(row.model, row.hyperparameters, row.asked, dataset, split, row.compute)
+            for row in asked.models
+        ],
         asked.seeds,
         design=read_design(asked.design),
         augment=asked.augment,

@@ -19,7 +19,7 @@ from app.datasets.queries import find_split
 from app.datasets.service import make_split
 from app.errors import Invalid, NotFound
 from app.experiments.facts import data_facts
-from app.experiments.plan import GridRow
+from app.experiments.planned import GridRow
 from app.lab.actor import Actor, find, owned
 from app.runs.ledger import sent_values
 from app.tables import Dataset, DatasetState, Experiment, Run, Split
@@ -55,7 +55,8 @@ def experiment_yaml(session: Session, actor: Actor, experiment_id: int) -> str:
 def _model(row: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, Any]:
     asked = dict(row["hyperparameters"])
     sent = next((sent_values(run.ledger) for run in runs if _belongs(run, row["model"], asked)), {})
-    return {"model": row["model"], "hyperparameters": {**sent, **asked}, "asked": list(asked)}
+    kept = {"model": row["model"], "hyperparameters": {**sent, **asked}, "asked": list(asked)}
+    return kept | ({"compute": row["compute"]} if row.get("compute") else {})
 
 
 def _belongs(run: Run, model: str, asked: Mapping[str, Any]) -> bool:
@@ -144,11 +145,12 @@ def settled_row(
     asked: Sequence[str] | None,
     dataset: Dataset,
     split: Split,
+    compute: str = "",
 ) -> GridRow:
     """The row as it was asked: without `asked` all values count as chosen by a person; else those named, and
     those that Tunebook would choose otherwise today."""
     if asked is None:
-        return GridRow(model, dict(hyperparameters))
+        return GridRow(model, dict(hyperparameters), compute)
     chosen = suggest(find_model(model), data_facts(dataset, split), hyperparameters)
     return GridRow(
         model,
@@ -157,4 +159,5 @@ def settled_row(
             for name, value in hyperparameters.items()
             if name in asked or chosen.get(name) != value
         },
+        compute,
     )

@@ -18,7 +18,7 @@ from app.datasets.validation import FromTrain
 from app.errors import Invalid
 from app.experiments.designs import Design, read_design
 from app.experiments.grid import shown as shown_text
-from app.experiments.plan import GridRow, PlannedModel
+from app.experiments.planned import GridRow, PlannedModel
 from app.experiments.service import LaunchRequest
 from app.runs.lock import VALIDATION
 from app.web.forms import text, texts, whole

@@ -14,7 +14,8 @@ from app.experiments.facts import data_facts
 from app.experiments.forms import LaunchForm, asked_launch, remember
 from app.experiments.grid import shown
 from app.experiments.money import reserved_total
-from app.experiments.plan import Plan, PlannedModel
+from app.experiments.plan import Plan
+from app.experiments.planned import PlannedModel
 from app.experiments.service import asked_data, data_of, plan_data
 from app.experiments.tiles import ServiceGroup, Tile, local_groups, prompted_groups, trained_groups
 from app.hyperparameters import Hyperparameter
@@ -109,7 +110,7 @@ class LaunchPage:
     @property
     def paid(self) -> bool:
         """Whether any planned run is paid for."""
-        return bool(self.plan and any(row.model.remote for row in self.plan.rows))
+        return bool(self.plan and any(row.paid for row in self.plan.rows))
 
     @property
     def blocked(self) -> str:

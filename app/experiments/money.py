@@ -6,7 +6,8 @@ from typing import Any
 from sqlmodel import Session
 
 from app.errors import Invalid
-from app.experiments.plan import Plan, PlannedModel
+from app.experiments.plan import Plan
+from app.experiments.planned import PlannedModel
 from app.format import money
 from app.lab.actor import Actor
 from app.lab.budgets import EXPERIMENT, MOST_MICRODOLLARS, Cost, objections
@@ -15,13 +16,18 @@ from app.tables import Budget, Experiment, Run
 
 
 def plan_costs(plan: Plan) -> list[Cost]:
-    """What each run at a service may cost at most."""
+    """What each run at a service, or on compute that is paid, may cost at most."""
     return [
-        Cost(row.model.label, to_reserve(run.estimate["microdollars"]))
+        Cost(row.model.label, _reserved(row, run.estimate["microdollars"]))
         for row in plan.rows
-        if row.model.remote
+        if row.paid
         for run in row.runs
     ]
+
+
+def _reserved(row: PlannedModel, microdollars: int | None) -> int | None:
+    """What is reserved for one run: on compute its price until the deadline, which is no estimate."""
+    return microdollars if row.spot else to_reserve(microdollars)
 
 
 def reserved_total(plan: Plan) -> int:
@@ -70,8 +76,9 @@ def keep_cap(session: Session, actor: Actor, experiment: Experiment, cap: int | 
 
 def reserve_run(session: Session, actor: Actor, row: PlannedModel, run: Run) -> None:
     """Reserves for one run of the launch; one that costs nothing has no reservation."""
-    if row.model.remote:
-        reserve(session, actor, run, row.model.provider, to_reserve(run.estimate["microdollars"]))
+    if row.paid:
+        provider = row.spot.kind if row.spot else row.model.provider
+        reserve(session, actor, run, provider, _reserved(row, run.estimate["microdollars"]))
 
 
 def service_facts(row: PlannedModel) -> dict[str, Any]:

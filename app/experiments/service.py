@@ -15,13 +15,15 @@ from app.datasets.validation import FromTrain, with_validation
 from app.errors import Conflict, Invalid
 from app.experiments.designs import Design, make_cells
 from app.experiments.money import check_cap, keep_cap, reserve_run, service_facts, with_money
-from app.experiments.plan import GridRow, Plan, PlannedModel, PlannedRun, make_plan
+from app.experiments.plan import Plan, make_plan
+from app.experiments.planned import GridRow, PlannedModel, PlannedRun
 from app.lab.actor import Actor, find
 from app.lab.budgets import lock_money
 from app.queue import ADVANCE_RUN, enqueue
 from app.runs.augment import check_augment
 from app.runs.lock import VALIDATION
 from app.runs.steps import wait_seconds
+from app.settings.machines import by_hand, spots
 from app.tables import Dataset, DatasetState, Experiment, Run, Split
 from app.version import code_version
 
@@ -65,7 +67,10 @@ def plan_data(
         )
     augment = check_augment(request.augment)
     cells = make_cells(session, dataset, split, request.design)
-    plan = make_plan(cells, request.grid, request.seeds, request.design, augment, request.choose_on, shelf)
+    places = spots(session, actor) if any(row.compute for row in request.grid) else {}
+    plan = make_plan(
+        cells, request.grid, request.seeds, request.design, augment, request.choose_on, shelf, places
+    )
     return with_money(session, actor, plan, check_cap(request.cap_dollars))
 
 
@@ -101,7 +106,7 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
         dataset_id=request.dataset_id,
         split_id=base.id or 0,
         seeds=list(request.seeds),
-        grid=[{"model": row.model.id, "hyperparameters": row.asked} for row in plan.rows],
+        grid=[_kept(row) for row in plan.rows],
         design=plan.design.to_json(),
         augment=dict(plan.augment),
         choose_on=plan.choose_on,
@@ -112,18 +117,25 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
     keep_cap(session, actor, experiment, check_cap(request.cap_dollars))
     local = 0
     for row in plan.rows:
+        machine_id = (row.spot.id or by_hand(session, actor).id) if row.spot else None
         for one in row.runs:
-            run = _make_run(experiment, row, one, dataset, splits[id(one.cell)])
+            run = _make_run(experiment, row, one, dataset, splits[id(one.cell)], machine_id)
             # One message per free place is enough: each run that ends nudges the next one. Services have room.
-            waits = not row.model.remote and local >= settings().local_slots
+            waits = row.here and local >= settings().local_slots
             run.due_at = in_seconds(wait_seconds(local)) if waits else None
-            local += not row.model.remote
+            local += row.here
             session.add(run)
             session.flush()
             reserve_run(session, actor, row, run)
             if run.due_at is None:
                 enqueue(session, ADVANCE_RUN, run.id or 0)
     return experiment
+
+
+def _kept(row: PlannedModel) -> dict[str, Any]:
+    """One line of the plan as the experiment keeps it."""
+    kept = {"model": row.model.id, "hyperparameters": row.asked}
+    return kept | ({"compute": row.spot.name} if row.spot else {})
 
 
 def _keep_splits(
@@ -139,7 +151,12 @@ def _keep_splits(
 
 
 def _make_run(
-    experiment: Experiment, row: PlannedModel, planned: PlannedRun, dataset: Dataset, split: Split
+    experiment: Experiment,
+    row: PlannedModel,
+    planned: PlannedRun,
+    dataset: Dataset,
+    split: Split,
+    machine_id: int | None,
 ) -> Run:
     return Run(
         project_id=experiment.project_id,
@@ -152,6 +169,7 @@ def _make_run(
         variant=planned.variant,
         fold=planned.cell.fold,
         launch_key=f"tb-{secrets.token_hex(8)}",
+        machine_id=machine_id,
         ledger=planned.ledger,
         estimate=planned.estimate,
         snapshot={
@@ -160,6 +178,7 @@ def _make_run(
             "code": code_version(),
             "launched": now().isoformat(timespec="seconds"),
             **service_facts(row),
+            **({"compute": {"name": row.spot.name, "kind": row.spot.label}} if row.spot else {}),
             **({"design": dict(planned.cell.about)} if planned.cell.about else {}),
             **({"augment": experiment.augment} if experiment.augment else {}),
         },

@@ -83,6 +83,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "models": [
             {
                 "model": row.model.id,
+                "compute": row.spot.name if row.spot else "",
                 "seeds": row.seeds,
                 "runs": len(row.runs),
                 "seconds": row.seconds,

@@ -137,7 +137,8 @@ def unknown(run: Run, save: Save) -> None:
     elif place.compute.repeatable and place.job.submits < MOST_SUBMITS:
         with save() as session:
             put(session, place.job, state=JobState.NEW, looks=looks)
-            move(session, run, RunState.SUBMITTING)
+            later = in_seconds(place.compute.poll_seconds * 2**place.job.submits)
+            move(session, run, RunState.SUBMITTING, due_at=later)
     else:
         _ask_a_person(run, save, place, looks)
 

@@ -1,21 +1,24 @@
 """From a queued run to its bundle: what the process is told, and the data it gets."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from sqlmodel import Session
 
-from app.catalog.models import find_model, trainer
+from app.catalog.models import find_model, toolkits, trainer
 from app.config import settings
 from app.datasets.stored import part_items
 from app.db import session_scope
+from app.lab.machine import gpus
 from app.preferences import is_dpo
 from app.runs.augment import augmented
 from app.runs.bundle import count_pairs, write_bundle
 from app.runs.ledger import sent_values
 from app.runs.lock import VALIDATION
 from app.storage import run_folder
-from app.tables import Dataset, Experiment, Run, Split
-from app.trainers._base import Job
+from app.tables import Dataset, Experiment, Machine, Run, Split
+from app.trainers._base import Job, Rendered
+from app.trainers._bundle import toolkit_bundle
 
 PARTS = ("train", "validation", "test")
 LONGEST_LABEL_TOKENS = 24
@@ -31,7 +34,9 @@ def prepare_bundle(run: Run) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
         with session_scope(write=False) as session:
             dataset, split = session.get_one(Dataset, run.dataset_id), session.get_one(Split, run.split_id)
-            rendered = trainer().render(make_job(run, dataset, split, predicted_parts(session, run)))
+            machine = session.get(Machine, run.machine_id) if run.machine_id else None
+            job = make_job(run, dataset, split, predicted_parts(session, run))
+            rendered = render(replace(job, gpu=has_gpu(machine)))
             parts = {part: part_items(session, dataset, split, part) for part in PARTS}
             if augment:
                 parts["train"] = augmented(parts["train"], augment)
@@ -45,6 +50,17 @@ def prepare_bundle(run: Run) -> dict[str, Any]:
         after = sum(1 for _ in file)
     before = (run.snapshot.get("counts") or {}).get("train", 0)
     return {**snapshot, "augment": {**augment, "items_before": before, "items_after": after}}
+
+
+def render(job: Job) -> Rendered:
+    """The bundle's files, by whichever trainer the job names."""
+    toolkit = toolkits().get(job.model.partition("/")[0])
+    return toolkit_bundle(toolkit, job) if toolkit else cast(Rendered, trainer().render(job))
+
+
+def has_gpu(machine: Machine | None) -> bool:
+    """Whether a run there trains on a GPU; `machine` None: on this machine."""
+    return bool(gpus()) if machine is None else bool(machine.facts.get("gpus"))
 
 
 def predicted_parts(session: Session, run: Run) -> tuple[str, ...]:

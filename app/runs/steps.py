@@ -4,6 +4,7 @@ Each takes the run as read and a `save` that opens a confirmed transaction; none
 while files are written or a process is started.
 """
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
+from app.catalog.models import toolkits
 from app.clock import in_seconds, now
 from app.compute import local
 from app.config import settings
@@ -70,12 +72,22 @@ def submitting(run: Run, save: Save) -> None:
         return
     handle = local.find(folder, run.launch_key) or local.submit(
         folder,
-        python=settings().trainer_python,
         deadline_seconds=settings().run_deadline_hours * 3600,
         launch_key=run.launch_key,
+        **_interpreter(run),
     )
     with save() as session:
         move(session, run, RunState.TRAINING, handle=handle, due_at=in_seconds(POLL_SECONDS))
+
+
+def _interpreter(run: Run) -> dict[str, Any]:
+    """Which Python runs it: a toolkit's own where the settings name one, else in the environment that it makes."""
+    trainer = run.model.partition("/")[0]
+    if trainer in toolkits():
+        own = settings().toolkit_pythons.get(trainer)
+        environments = settings().folder / "environments"
+        return {"python": own} if own else {"python": sys.executable, "environments": environments}
+    return {"python": settings().trainer_python}
 
 
 def training(run: Run, save: Save) -> None:

@@ -4,6 +4,7 @@ launches and workers."""
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import ceil
 from typing import cast
 
 from sqlalchemy import func
@@ -19,7 +20,7 @@ from app.registry import load_kinds
 from app.tables import ACTIVE, Machine, MachineState, Run
 from app.vault import seal, unseal
 
-LOCAL, BY_HAND = "local", "by-hand"
+LOCAL, BY_HAND, HAND = "local", "by-hand", "by hand"
 LONGEST_FIELD, LONGEST_SECRET = 4000, 12_000
 MOST_SLOTS, MOST_HOURS = 500, 24 * 30
 # A place that answers is looked at again after this, one that does not after less.
@@ -37,6 +38,32 @@ class NewMachine:
     slots: int = 1
     deadline_hours: float = 24.0
     allow_private: bool = False
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A machine as a launch sees it. `hourly_microdollars` None: not known; `lacking`: why nothing can be launched there
+    now, "" when it can."""
+
+    id: int
+    name: str
+    kind: str
+    label: str
+    paid: bool
+    hourly_microdollars: int | None
+    deadline_hours: float
+    gpus: int
+    # Of its largest GPU, else of the machine; None: not known.
+    memory_bytes: int | None = None
+    lacking: str = ""
+
+    @property
+    def most_microdollars(self) -> int | None:
+        """What one run there costs at most: its price until the deadline."""
+        if not self.paid:
+            return 0
+        price = self.hourly_microdollars
+        return None if price is None else ceil(price * self.deadline_hours)
 
 
 @lru_cache
@@ -67,6 +94,35 @@ def machines(session: Session, actor: Actor) -> list[Machine]:
     """Those of the project, by name."""
     query = owned(actor, Machine).where(Machine.state != MachineState.REMOVED)
     return list(session.exec(query.order_by(col(Machine.name))))
+
+
+def spots(session: Session, actor: Actor) -> dict[str, Spot]:
+    """The project's machines by name, as launches see them; by hand is always there (id 0 before its first use)."""
+    found = {machine.name: spot_of(machine) for machine in machines(session, actor)}
+    hand = Spot(0, HAND, BY_HAND, computes()[BY_HAND].label, False, 0, float(MOST_HOURS), 0)
+    return {HAND: hand, **found}
+
+
+def spot_of(machine: Machine) -> Spot:
+    """One machine as a launch sees it."""
+    kind = compute_of(machine)
+    found = machine.facts.get("hourly_microdollars")
+    failed = machine.state == MachineState.FAILED
+    lacking = f"cannot be used: {machine.note}" if failed else ""
+    gpus = machine.facts.get("gpus") or []
+    memory = [gpu["memory_bytes"] for gpu in gpus if gpu.get("memory_bytes")]
+    return Spot(
+        machine.id or 0,
+        machine.name,
+        machine.kind,
+        kind.label,
+        kind.paid,
+        int(found) if found is not None else None,
+        machine.deadline_hours,
+        len(gpus),
+        max(memory, default=None) if gpus else machine.facts.get("memory_bytes"),
+        lacking or ("is being looked at" if machine.checked_at is None and kind.fields else ""),
+    )
 
 
 def machine_named(session: Session, actor: Actor, name: str) -> Machine:
@@ -128,7 +184,7 @@ def _check(session: Session, actor: Actor, new: NewMachine, row: Machine | None)
         )
     name = new.name.strip()
     taken = {one.name: one.id for one in session.exec(owned(actor, Machine))}
-    if not name or len(name) > 60 or not name.isprintable() or name == LOCAL:
+    if not name or len(name) > 60 or not name.isprintable() or name in (LOCAL, HAND):
         wrong["name"] = "Give it a name of at most 60 characters."
     elif name in taken and (row is None or taken[name] != row.id):
         wrong["name"] = f"{name!r} is taken, also by one that was removed."
@@ -188,7 +244,7 @@ def by_hand(session: Session, actor: Actor) -> Machine:
         found = Machine(
             project_id=actor.project_id,
             maker_id=actor.member_id,
-            name="by hand",
+            name=HAND,
             kind=BY_HAND,
             slots=MOST_SLOTS,
             deadline_hours=float(MOST_HOURS),

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from app.datasets.queries import find_split
 from app.datasets.service import upload_dataset
 from app.experiments.designs import read_design
-from app.experiments.plan import GridRow
+from app.experiments.planned import GridRow
 from app.experiments.service import LaunchRequest, launch_experiment
 from app.lab.actor import Actor
 from app.runs.steps import make_slots

@@ -7,7 +7,8 @@ from sqlmodel import Session
 from app.catalog.models import find_model
 from app.errors import Invalid
 from app.experiments.grid import parse_grid, shown, variants
-from app.experiments.plan import MAX_RUNS, GridRow, make_plan
+from app.experiments.plan import MAX_RUNS, make_plan
+from app.experiments.planned import GridRow
 from app.lab.actor import Actor
 from app.runs.ledger import sent_values
 from app.tables import Split

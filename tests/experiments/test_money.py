@@ -10,7 +10,7 @@ from sqlmodel import Session, select
 from app.clock import now
 from app.db import session_scope
 from app.errors import Conflict, Invalid, OutOfCredit
-from app.experiments.plan import GridRow
+from app.experiments.planned import GridRow
 from app.experiments.service import LaunchRequest, launch_experiment, plan_experiment
 from app.lab.actor import Actor
 from app.lab.budgets import add_budget, list_budgets, month_start, spending

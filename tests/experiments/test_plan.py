@@ -4,7 +4,8 @@ import pytest
 
 from app.catalog.facts import DataFacts
 from app.errors import Invalid
-from app.experiments.plan import MAX_RUNS, GridRow, check_seeds, make_plan
+from app.experiments.plan import MAX_RUNS, check_seeds, make_plan
+from app.experiments.planned import GridRow
 
 BASELINES = ["baseline/majority", "baseline/nearest", "baseline/tfidf-linear", "baseline/char-trees"]
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from app.catalog.facts import DataFacts
-from app.experiments.plan import GridRow, Plan, make_plan
+from app.experiments.plan import Plan, make_plan
+from app.experiments.planned import GridRow
 from app.runs.ledger import sent_values
 
 MODEL = "hf/acme/model-0.5B"
@@ -64,6 +65,14 @@ def test_dpo_takes_longer_than_supervised_training_of_the_same_rows() -> None:
     assert preferring.seconds > 2 * supervised.seconds - 30
 
 
+def test_what_supervised_training_alone_has_is_no_part_of_dpo() -> None:
+    supervised, preferring = _plan(400).rows[0], _plan(400, objective="dpo").rows[0]
+    alone = {"packing", "padding_free", "group_by_length", "liger_kernel"}
+    assert set(supervised.ledger) - set(preferring.ledger) == alone
+    assert set(preferring.ledger) - set(supervised.ledger) == {"dpo_beta"}
+    assert {field.name for field in preferring.fields} == set(preferring.ledger)
+
+
 def test_a_grid_over_both_objectives_has_one_supervised_run() -> None:
     runs = _plan(400, objective=["sft", "dpo"], dpo_beta=[0.1, 0.3]).rows[0].runs
     assert [run.variant for run in runs] == [
@@ -79,6 +88,13 @@ def test_a_grid_over_both_objectives_has_one_supervised_run() -> None:
         (0, {"objective": "dpo"}, "no training item of this split has one"),
         (300, {"dpo_beta": 0.2}, "DPO beta belongs to the objective dpo, not to sft"),
         (300, {"objective": "sft", "dpo_beta": 0.2}, "DPO beta belongs to the objective dpo, not to sft"),
+        (300, {"objective": "dpo", "packing": True}, "Packing belongs to the objective sft, not to dpo"),
+        (300, {"objective": "dpo", "early_stopping_patience": 2}, "a validation part with rejected answers"),
+        (
+            300,
+            {"objective": "dpo", "lora_targets": "q_proj, lm_head"},
+            "Take lm_head out of the LoRA targets",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_sentence(pairs: int, asked: dict[str, Any], said: str) -> None:

@@ -15,7 +15,7 @@ from app.compute import local
 from app.config import settings
 from app.datasets.service import upload_dataset
 from app.db import session_scope
-from app.experiments.plan import GridRow
+from app.experiments.planned import GridRow
 from app.experiments.service import LaunchRequest, launch_experiment
 from app.lab.actor import Actor
 from app.runs.steps import make_slots
@@ -79,8 +79,8 @@ def launch(session: Session, actor: Actor, dataset: Dataset) -> Launch:
     split = session.exec(select(Split).where(Split.dataset_id == dataset.id)).one()
     session.commit()
 
-    def launch(*models: str, seeds: tuple[int, ...] = (1,), **asked: object) -> list[int]:
-        grid = [GridRow(model, dict(asked)) for model in models]
+    def launch(*models: str, seeds: tuple[int, ...] = (1,), compute: str = "", **asked: object) -> list[int]:
+        grid = [GridRow(model, dict(asked), compute) for model in models]
         request = LaunchRequest(dataset.id or 0, split.id or 0, "test", grid, seeds)
         experiment = launch_experiment(session, actor, request)
         session.commit()

@@ -7,7 +7,7 @@ import pytest
 from sqlmodel import Session, col, select
 
 from app import preferences
-from app.experiments.plan import GridRow
+from app.experiments.planned import GridRow
 from app.experiments.service import LaunchRequest, launch_experiment
 from app.lab.actor import Actor
 from app.providers._shapes import Offer
