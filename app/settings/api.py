@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from app.settings import budget_api, endpoints, service_api
+from app.settings import budget_api, endpoints, machine_api, service_api
 from app.settings.endpoints import NewEndpoint
 from app.web.session import Acting, Database
 
 router = APIRouter()
+router.include_router(machine_api.router)
 router.include_router(service_api.router)
 router.include_router(budget_api.router)
 

@@ -9,7 +9,7 @@ from sqlmodel import Session
 from app.config import settings
 from app.errors import Invalid
 from app.lab.actor import Actor
-from app.settings import budget_routes, endpoints, service_routes
+from app.settings import budget_routes, endpoints, machine_routes, service_routes
 from app.settings.forms import FIELDS, read_endpoint, typed
 from app.tables import EndpointState
 from app.web.forms import Posted, text
@@ -17,6 +17,7 @@ from app.web.pages import fragment, page, see
 from app.web.session import Acting, Database
 
 router = APIRouter()
+router.include_router(machine_routes.router)
 router.include_router(service_routes.router)
 router.include_router(budget_routes.router)
 
