@@ -202,7 +202,7 @@ FORMATS = {
 }  # fmt: skip
 FORMATS["openpipe"] = RowFormat(
     "openpipe",
-    "OpenPipe (OpenAI chat with split or rejected_message)",
+    "OpenPipe",
     *list(vars(FORMATS["openai-chat"]).values())[2:],
 )
 

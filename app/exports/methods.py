@@ -79,24 +79,29 @@ def _variants(runs: Sequence[PaperRun]) -> list[list[PaperRun]]:
 
 def _settings(runs: Sequence[PaperRun], several: bool) -> list[str]:
     ledger = {name: row for name, row in runs[0].ledger.items() if name != "seed"}
-    start = f"With {joined(run.key for run in runs)}, " if several else ""
     asked = [name for name, row in ledger.items() if row["source"] == YOU]
     rest = [name for name in ledger if name not in asked]
     said = []
     if not ledger:
-        return [f"{start}It has no hyperparameters."]
+        return _begun(runs, several, ["It has no hyperparameters."])
     if was_dpo(ledger):
-        said.append(f"{start}{_preferences(runs[0])}")
-        start = ""
+        said.append(_preferences(runs[0]))
     if asked:
-        said.append(f"{start}We set {joined(_value(name, ledger[name]) for name in asked)}.")
+        said.append(f"We set {joined(_value(name, ledger[name]) for name in asked)}.")
     if rest:
         values = joined(_value(name, ledger[name]) for name in rest)
-        said.append(f"{'' if asked else start}The values left to Tunebook or its trainer were {values}.")
+        said.append(f"The values left to Tunebook or its trainer were {values}.")
     hidden = [_name(name) for name, row in ledger.items() if row["resolved"] is None]
     if hidden:
         said.append(f"What really ran is {NOT_DISCLOSED} for {joined(hidden)}.")
-    return said
+    return _begun(runs, several, said)
+
+
+def _begun(runs: Sequence[PaperRun], several: bool, said: list[str]) -> list[str]:
+    """The sentences, the first of which says of which runs they are where a model has several settings."""
+    if not several:
+        return said
+    return [f"With {joined(run.key for run in runs)}, {said[0][:1].lower()}{said[0][1:]}", *said[1:]]
 
 
 def _preferences(run: PaperRun) -> str:

@@ -60,7 +60,7 @@ def test_every_special_character_is_escaped() -> None:
 def test_nothing_that_tex_reads_as_a_command_is_left(text: str) -> None:
     left = escape(text)
     for written in sorted({*SPECIAL.values(), *SIGNS.values()}, key=len, reverse=True):
-        left = left.replace(written, "")
+        left = left.replace(written, "x")
     left = re.sub(r"\\texttt\{U\+[0-9A-F]{4,6}\}", "", left)
     assert "--" not in left
     left = left.replace("-{}-", "").replace("{}-", "")

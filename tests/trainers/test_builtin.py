@@ -196,7 +196,7 @@ def test_the_trainer_imports_no_machine_learning_and_the_process_nothing_of_ours
         ({"quantization": "8bit", "distributed": "fsdp"}, "cannot be spread by fsdp"),
         ({"early_stopping_patience": 2}, "Early stopping needs a validation part"),
         ({"devices": 3}, "3 devices cannot share a step of 16 items"),
-        ({"objective": "dpo", "packing": True}, "DPO does not pack rows"),
+        ({"objective": "dpo", "lora_targets": "lm_head"}, "Take lm_head out of the LoRA targets"),
     ],
 )
 def test_values_that_do_not_go_together_are_refused(changes: dict[str, Any], words: str) -> None:

@@ -92,7 +92,7 @@ def _test_rows(folder: Path) -> list[str]:
 def test_it_says_what_ran(preferring: Path) -> None:
     ran = read(preferring, "resolved.json")["hyperparameters"]
     assert (ran["objective"], ran["dpo_beta"], ran["pairs"]) == ("dpo", 0.1, 56)
-    assert ran["loss"] == "direct preference optimization (sigmoid)"
+    assert ran["loss"] == "DPO (sigmoid)"
     log = (preferring / "out" / "log.txt").read_text()
     assert "learns from 56 pairs of answers" in log
     assert "8 training items have no rejected answer and are left out" in log

@@ -29,6 +29,7 @@ from .preview import SHOWN, segments
 from .reporting import Reporter
 
 Pair = dict[str, list[int]]
+SUPERVISED_ONLY = ("packing", "padding_free", "group_by_length", "liger_kernel")
 # Values of TRL that are the same for every run: the loss as it was published, with no variant mixed in.
 FIXED: dict[str, Any] = {
     "loss_type": ["sigmoid"],
@@ -171,19 +172,18 @@ def _base(job: Job, values: dict[str, Any]) -> Any:
 
 
 def _describe(job: Job, reporter: Reporter, values: dict[str, Any], model: Any, count: int) -> None:
-    """out/resolved.json: everything that really ran; what only supervised training does is off."""
+    """out/resolved.json: everything that really ran."""
     everything = sum(part.numel() for part in model.parameters())
     trained = sum(part.numel() for part in model.parameters() if part.requires_grad)
     ran = {
-        **values,
+        **{name: value for name, value in values.items() if name not in SUPERVISED_ONLY},
         "seed": job.seed,
         "optimizer": "AdamW",
         "adam_epsilon": ADAM_EPSILON,
         "base_weights": str(weights_dtype(values)).removeprefix("torch."),
-        "loss": "direct preference optimization (sigmoid)",
-        "reference": "the base model",
+        "loss": "DPO (sigmoid)",
+        "reference": "base model",
         "pairs": count,
-        **dict.fromkeys(("packing", "padding_free", "group_by_length", "liger_kernel"), False),
     }
     answers = decoding(job, values["predict_batch_size"])
     reporter.resolved(ran, answers, everything, trained, base=base_of(job, model))

@@ -98,8 +98,10 @@ def problems(model_id: str, facts: Mapping[str, Any], values: Mapping[str, Any])
 def _at_odds(facts: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
     """Values that do not go together, which the training process would refuse too."""
     found = []
-    if is_dpo(values) and values.get("packing"):
-        found.append("DPO does not pack rows. Set packing to no.")
+    if is_dpo(values) and "lm_head" in values["lora_targets"]:
+        found.append(
+            "DPO reads the last layer itself and cannot adapt it. Take lm_head out of the LoRA targets."
+        )
     if values["method"] == "full":
         names = ("quantization", "DoRA", "rsLoRA")
         on = (values["quantization"] != "none", values["use_dora"], values["use_rslora"])
@@ -107,8 +109,12 @@ def _at_odds(facts: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
             found.append(f"{name} goes with method lora, not with full. Change one of the two.")
     if values["quantization"] != "none" and values["distributed"] == "fsdp":
         found.append("A quantized base cannot be spread by fsdp. Set several devices to ddp.")
-    if values["early_stopping_patience"] and not facts["validation_items"]:
-        found.append("Early stopping needs a validation part. Take a split that has one, or set it to 0.")
+    watched = (facts.get("rejected") or {}).get("validation") if is_dpo(values) else facts["validation_items"]
+    if values["early_stopping_patience"] and not watched:
+        pairs = " with rejected answers" if is_dpo(values) else ""
+        found.append(
+            f"Early stopping needs a validation part{pairs}. Take a split that has one, or set it to 0."
+        )
     devices, step = values["devices"], values["batch_size"] * values["gradient_accumulation"]
     if devices != "auto" and step % devices:
         found.append(

@@ -117,17 +117,18 @@ HUGGING_FACE = (
     Hyperparameter(
         "packing", "Packing", "bool", False,
         "Short rows fill up one of the longest length, none seeing another; a batch is then so many full rows, so "
-        "that there are fewer steps.",
+        "that there are fewer steps.", only=preferences.SFT,
     ),
     Hyperparameter(
         "padding_free", "Without padding", "choice", "auto",
         "The rows of a batch stand one behind the other, none seeing another: the same steps without padding. "
         "auto: yes on a GPU; on a CPU it only costs time.",
-        choices=("auto", "yes", "no"),
+        choices=("auto", "yes", "no"), only=preferences.SFT,
     ),
     Hyperparameter(
         "group_by_length", "Rows of like length together", "bool", True,
         "Less padding; batches still come in random order. Without shuffling and with packing it does nothing.",
+        only=preferences.SFT,
     ),
     Hyperparameter(
         "precision", "Precision", "choice", "auto", "auto: bf16 on a GPU, fp32 on a CPU.",
@@ -146,7 +147,7 @@ HUGGING_FACE = (
     Hyperparameter(
         "liger_kernel", "Liger kernels", "choice", "auto",
         "Faster norms and activations. auto: on a GPU where liger-kernel is installed.",
-        choices=("auto", "yes", "no"),
+        choices=("auto", "yes", "no"), only=preferences.SFT,
     ),
     Hyperparameter(
         "torch_compile", "torch.compile", "choice", "auto",

@@ -9,8 +9,12 @@ from typing import Any
 
 import psutil
 
+from app.preferences import is_dpo
+
 # A weight that is trained: itself, its gradient and Adam's two moments, 4 bytes each.
 TRAINED_BYTES = 16
+# A weight of the model that DPO compares with when every weight is trained.
+REFERENCE_BYTES = 4
 # A frozen weight in fewer bits, with the constants of its blocks (T. Dettmers et al. 2023, QLoRA).
 QUANTIZED_BYTES = {"8bit": 1.05, "4bit": 0.52}
 # What a layer keeps of one token for the way back, in values of the width; attention without its matrix
@@ -46,6 +50,8 @@ def held_bytes(shape: Shape, values: Mapping[str, Any], on_gpu: bool) -> float:
     """Weights, gradients and moments on one device: what is there in any case."""
     if values["method"] == "full":
         held: float = shape.parameters * TRAINED_BYTES
+        # The reference is a second copy.
+        held += shape.parameters * REFERENCE_BYTES if is_dpo(values) else 0
     else:
         wide = _value_bytes(values, on_gpu)
         frozen = QUANTIZED_BYTES.get(values["quantization"], wide)
@@ -59,14 +65,17 @@ def held_bytes(shape: Shape, values: Mapping[str, Any], on_gpu: bool) -> float:
 
 def memory_bytes(shape: Shape, facts: Mapping[str, Any], values: Mapping[str, Any], on_gpu: bool) -> int:
     """All that training takes on one device, at its longest batch."""
-    row = values["max_seq_len"] if values["packing"] else min(facts["max_tokens"], values["max_seq_len"])
-    tokens = values["batch_size"] * max(1, row)
+    row = min(facts["max_tokens"], values["max_seq_len"])
+    row = values["max_seq_len"] if values.get("packing") else row
+    # DPO reads each pair as two rows.
+    rows = values["batch_size"] * (2 if is_dpo(values) else 1)
+    tokens = rows * max(1, row)
     each = shape.width * _value_bytes(values, on_gpu)
     checkpointed = values["gradient_checkpointing"] == "yes" or (
         on_gpu and values["gradient_checkpointing"] == "auto"
     )
     kept = (shape.layers + KEPT_VALUES) if checkpointed else shape.layers * KEPT_VALUES
-    answers = min(tokens, values["batch_size"] * (facts.get("answer_tokens") or row))
+    answers = min(tokens, rows * (facts.get("answer_tokens") or row))
     logits = answers * shape.vocabulary * LOGIT_BYTES
     return int(held_bytes(shape, values, on_gpu) + tokens * each * kept + logits)
 
