@@ -15,7 +15,7 @@ from typing import Any
 
 from app.compute._base import Field, Site
 from app.compute._ssh import Said, Target, command, fingerprints, learn
-from app.errors import Busy, Invalid, Refused, TunebookError, Unclear
+from app.errors import Busy, Refused, TunebookError, Unclear
 
 # The files that are run there as one, and how they name each other here.
 PARTS = ("_there.py", "_there_runs.py", "_there_steps.py")
@@ -49,7 +49,19 @@ RUN_FIELDS = (
         "Runs and base weights lie below it; on a cluster it must be seen by all nodes.",
         default="~/tunebook",
     ),
-    Field("python", "Python there", "Its name or path. Empty: python3.", required=False),
+    Field(
+        "python",
+        "Python there",
+        "3.10 or later, by name or path. Runs make their environments with it, once for each set of packages. "
+        "Empty: python3.",
+        required=False,
+    ),
+    Field(
+        "trainer_python",
+        "Python with the training packages",
+        "It is used as it is, and no environment is made.",
+        required=False,
+    ),
     Field(
         "setup",
         "Before each run",
@@ -77,7 +89,7 @@ class Host:
 
 
 def host_of(site: Site) -> Host:
-    """The host as it was entered; without a host's name this machine. Raises Invalid for what ssh would read as
+    """The host as it was entered; without a host's name this machine. Raises Refused for what ssh would read as
     something else."""
     fields = {name: str(value).strip() for name, value in site.fields.items()}
     folder, python = fields.get("folder") or "~/tunebook", fields.get("python", "")
@@ -85,7 +97,7 @@ def host_of(site: Site) -> Host:
         return Host(None, folder, python)
     for name, pattern in (("host", HOST), ("user", USER), ("jump", JUMP), ("port", re.compile(r"\d{1,5}"))):
         if fields.get(name) and not pattern.fullmatch(fields[name]):
-            raise Invalid(
+            raise Refused(
                 f"{fields[name]!r} cannot be the {name} of an SSH host.", "Write it without blanks."
             )
     lines = [line.strip() for line in fields.get("host_key", "").splitlines() if line.strip()]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,6 +64,23 @@ def dropped_after_refusal(host: Host, staged: Mapping[str, Any]) -> Iterator[Non
         with suppress(TunebookError):
             ask(host, ("drop", {"staging": staged["staging"]}))
         raise
+
+
+def start_lines(fields: Mapping[str, str], place: str) -> list[str]:
+    """Lines of shell: what was entered to come before each run, then the bundle. `place`: the run's folder there."""
+    root, bundle = place.rpartition("/runs/")[0], shlex.quote(f"{place}/bundle")
+    python, ready = fields.get("python", "").strip(), fields.get("trainer_python", "").strip()
+    lines = ["set -e", f"cd {bundle}", f"export ENVIRONMENTS={shlex.quote(root + '/environments')}"]
+    if python:
+        # A name that leads to it: a link would lead an environment's Python out of its environment.
+        lines += [f"mkdir -p {shlex.quote(place + '/bin')}"]
+        script = f'#!/bin/sh\nexec {shlex.quote(python)} "$@"'
+        lines += [f"printf '%s\\n' {shlex.quote(script)} > {shlex.quote(place + '/bin/python3')}"]
+        lines += [f"chmod +x {shlex.quote(place + '/bin/python3')}"]
+        lines += [f'export PATH={shlex.quote(place + "/bin")}:"$PATH"']
+    lines += [f"export PYTHON={shlex.quote(ready)}"] if ready else []
+    lines += fields.get("setup", "").replace("\r\n", "\n").strip().splitlines()
+    return [*lines, f"cd {bundle}"]
 
 
 def handle(launch_key: str, place: str, rsync: bool, **more: str) -> dict[str, Any]:

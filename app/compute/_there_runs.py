@@ -79,13 +79,11 @@ def console(place):
 
 def record(place):
     """What is known of a run beside its processes: for places where others keep those."""
-    order = there.read_json(os.path.join(place, "order.json"))
-    code, text = exit_code(place), console(place)
     return {
         "is_there": os.path.isdir(place),
-        "exit_code": code,
-        "console": text,
-        "order": order,
+        "exit_code": exit_code(place),
+        "console": console(place),
+        "submitted": there.read_json(os.path.join(place, "submitted.json")),
         "now": time.time(),
     }
 

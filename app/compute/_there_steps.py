@@ -143,6 +143,15 @@ def _piece(file, wish):
     return {"name": wish["name"], "offset": offset, "data": base64.b64encode(data).decode()}
 
 
+def hand_over(staging, place, files, links, argv, environment):
+    """Claims the folder and hands the run to those who start it here; what they answer stays with it."""
+    answer = claim(staging, place, files, links)
+    if not answer["there"]:
+        answer.update(run(argv, environment))
+        there.write_text(os.path.join(place, "submitted.json"), json.dumps(answer))
+    return answer
+
+
 def cancel(place):
     """Ends all processes of a run, also one that still waits for its turn."""
     if os.path.isdir(place):
@@ -179,7 +188,9 @@ def remove(place, processes=True):
 
 
 def run(argv, environment=None, text="", seconds=60.0):
-    """One command there: its code and what it printed."""
+    """One command there: its code and what it printed. What is not found as it is may be found as at a login."""
+    if not shutil.which(argv[0]) and shutil.which("bash"):
+        argv = ["bash", "-lc", 'exec "$@"', "bash", *argv]
     whole = dict(os.environ, **(environment or {}))
     pipe = subprocess.PIPE
     try:
@@ -192,7 +203,7 @@ def run(argv, environment=None, text="", seconds=60.0):
     return {"code": done.returncode, "out": out, "err": err}
 
 
-OWN = (look, stage, keep_base, drop, claim, start, pieces, cancel, remove, run)
+OWN = (look, stage, keep_base, drop, claim, start, hand_over, pieces, cancel, remove, run)
 STEPS = {each.__name__: each for each in (*OWN, runs_there.outcome, runs_there.record, runs_there.listing)}
 
 

@@ -1,7 +1,6 @@
 """A machine of the lab over SSH: a run is a folder there and a process of its own, which outlives every connection."""
 
 import json
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,9 +48,10 @@ def submit(site: Site, order: Order) -> dict[str, Any]:
     host = hosts.host_of(site)
     staged = files.upload(host, site, order)
     with files.dropped_after_refusal(host, staged):
+        lines = [*files.start_lines(site.fields, staged["place"]), "exec sh run.sh --here"]
         texts = {
             "order.json": json.dumps(_order(site, order, staged)),
-            "start.sh": start_script(site, staged["place"]),
+            "start.sh": "\n".join(lines) + "\n",
             "watch.py": (Path(__file__).parent / "_there.py").read_text(encoding="utf-8"),
         }
         wish = {
@@ -85,15 +85,6 @@ def _order(site: Site, order: Order, staged: Mapping[str, Any]) -> dict[str, Any
         "devices": devices or [f"place-{number}" for number in range(at_once)],
         "needs": max(1, order.gpus),
     }
-
-
-def start_script(site: Site, place: str) -> str:
-    """start.sh: what was entered to come before, then the bundle."""
-    python = site.fields.get("python", "").strip()
-    lines = ["set -e", f"cd {shlex.quote(place + '/bundle')}"]
-    lines += [f"export PYTHON={shlex.quote(python)}"] if python else []
-    lines += site.fields.get("setup", "").replace("\r\n", "\n").strip().splitlines()
-    return "\n".join([*lines, f"cd {shlex.quote(place + '/bundle')}", "exec sh run.sh --here"]) + "\n"
 
 
 def _status(row: Mapping[str, Any]) -> Status:

@@ -11,7 +11,9 @@ import pytest
 
 from app.compute import local
 from app.runs.bundle import CODE
-from tests.compute.ssh_server import LACKS, SSHD, Sshd
+from tests.compute.slurm_cluster import LACKS as NO_SLURM
+from tests.compute.slurm_cluster import Cluster
+from tests.compute.ssh_server import Sshd, own_sshd
 
 MakeBundle = Callable[..., tuple[Path, str]]
 
@@ -43,10 +45,11 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     yield from own_sshd(tmp_path_factory.mktemp("sshd"))
 
 
-def own_sshd(folder: Path) -> Iterator[Sshd]:
-    """A real sshd on loopback, ended at the end."""
-    if SSHD is None:
-        pytest.skip(LACKS)
-    made = Sshd(folder)
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A Slurm of one node that the tests of a process share; whoever ends a daemon starts it again."""
+    if NO_SLURM:
+        pytest.skip(NO_SLURM)
+    made = Cluster()
     yield made
     made.stop()

@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from app.compute._base import Order, Site
 
@@ -34,10 +35,12 @@ def make_key(path: Path) -> str:
 
 
 class Sshd:
-    """The server. Its sessions find in PATH only what `tools` holds when a test says so."""
+    """The server. `environment`: what its sessions have beside the usual."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder, self.port = folder, free_port()
+        # Not the home of whoever runs the tests: what their shells read at each start is theirs.
+        self.environment = {"HOME": str(folder), **(environment or {})}
         self.key = make_key(folder / "key")
         self.wrong_key = make_key(folder / "wrong_key")
         self.host_key = ""
@@ -55,8 +58,9 @@ class Sshd:
         make_key(self.folder / "host_key")
         self.host_key = (self.folder / "host_key.pub").read_text().strip()
 
-    def start(self, path: str = "") -> None:
-        """Starts it; `path`: the PATH of its sessions."""
+    def start(self) -> None:
+        """Starts it, or starts it again on the same port."""
+        told = " ".join(f"{name}={value}" for name, value in self.environment.items())
         lines = [
             f"Port {self.port}",
             "ListenAddress 127.0.0.1",
@@ -70,7 +74,7 @@ class Sshd:
             "PermitRootLogin prohibit-password",
             "MaxStartups 100",
             "Subsystem sftp internal-sftp",
-            *([f"SetEnv PATH={path}"] if path else []),
+            f"SetEnv {told}",
         ]
         (self.folder / "config").write_text("\n".join(lines) + "\n")
         self.process = subprocess.Popen(
@@ -152,3 +156,14 @@ def replaced(site: Site, **fields: str) -> Site:
     """The same place with other fields."""
     told: Mapping[str, str] = {**site.fields, **fields}
     return Site(site.name, told, site.secret, site.folder)
+
+
+def own_sshd(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Sshd]:
+    """A real sshd on loopback, ended at the end of the loop over it."""
+    if SSHD is None:
+        pytest.skip(LACKS)
+    made = Sshd(folder, environment)
+    try:
+        yield made
+    finally:
+        made.stop()

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from app.compute._base import Order, Phase, Site
-from app.compute.ssh import COMPUTE, start_script
-from app.errors import AlreadyThere, Invalid, KeyRefused, Refused
+from app.compute._host_files import start_lines
+from app.compute.ssh import COMPUTE
+from app.errors import AlreadyThere, KeyRefused, Refused
 from tests.compute.ssh_server import Sshd, carriers, make_order, replaced, wait_for
 
 # Children of all sorts: in the run's group, and in a session of its own.
@@ -42,7 +44,7 @@ def over(site: Site, handle):
 
 def test_a_run_goes_there_and_its_results_come_home(site: Site, tmp_path: Path):
     does = "echo one >> out/log.txt; mkdir -p out/checkpoints 'out/adapter dir'; echo w > 'out/adapter dir/weights'"
-    does += "; touch out/lock out/checkpoints/c; printf torn >> out/log.txt; env > out/env"
+    does += "; command -v python3 > out/which; python3 -c 'import sys; print(sys.prefix)' >> out/which; touch out/lock out/checkpoints/c; printf torn >> out/log.txt; env > out/env"
     does += "; until [ -e go ]; do sleep 0.05; done; echo >> out/log.txt; echo '{}' > out/metrics.jsonl"
     asked = order(tmp_path, does, hub_token="hf_secret")
     handle = COMPUTE.submit(site, asked)
@@ -63,6 +65,8 @@ def test_a_run_goes_there_and_its_results_come_home(site: Site, tmp_path: Path):
     assert (out / "old").read_text() == "what came home before"
     assert not (out / "checkpoints").exists()
     assert not (out / "lock").exists()
+    # The Python that was named, in its own environment.
+    assert (out / "which").read_text().splitlines() == [f"{handle['folder']}/bin/python3", sys.prefix]
     environment = (out / "env").read_text().splitlines()
     assert {f"LAUNCH_KEY={asked.launch_key}", "DEADLINE_SECONDS=600", "HF_TOKEN=hf_secret"} <= set(
         environment
@@ -210,19 +214,26 @@ def test_base_weights_go_once(site: Site, tmp_path: Path):
 
 
 def test_a_setup_line_that_fails_ends_the_run_with_its_words(site: Site, tmp_path: Path):
-    site = replaced(site, setup="echo before\r\nmodule_that_is_not_there load cuda", python="python3")
+    site = replaced(site, setup="echo before\r\nmodule_that_is_not_there load cuda")
     ended = over(site, COMPUTE.submit(site, order(tmp_path, "true")))
     assert ended.phase == Phase.GONE
     assert "module_that_is_not_there" in ended.note
-    assert start_script(site, "/a b").splitlines() == [
+
+
+def test_what_comes_before_a_run():
+    fields = {"python": "/opt/py 3.12/bin/python", "trainer_python": "", "setup": "module load cuda\r\n"}
+    assert start_lines(fields, "/a b/runs/tb-0123456789abcdef") == [
         "set -e",
-        "cd '/a b/bundle'",
-        "export PYTHON=python3",
-        "echo before",
-        "module_that_is_not_there load cuda",
-        "cd '/a b/bundle'",
-        "exec sh run.sh --here",
+        "cd '/a b/runs/tb-0123456789abcdef/bundle'",
+        "export ENVIRONMENTS='/a b/environments'",
+        "mkdir -p '/a b/runs/tb-0123456789abcdef/bin'",
+        "printf '%s\\n' '#!/bin/sh\nexec '\"'\"'/opt/py 3.12/bin/python'\"'\"' \"$@\"' > '/a b/runs/tb-0123456789abcdef/bin/python3'",
+        "chmod +x '/a b/runs/tb-0123456789abcdef/bin/python3'",
+        "export PATH='/a b/runs/tb-0123456789abcdef/bin':\"$PATH\"",
+        "module load cuda",
+        "cd '/a b/runs/tb-0123456789abcdef/bundle'",
     ]
+    assert "export PYTHON=/env/bin/python" in start_lines({"trainer_python": "/env/bin/python"}, "/a/runs/k")
 
 
 def test_more_gpus_than_there_are(site: Site, tmp_path: Path):
@@ -261,7 +272,7 @@ def test_keys_that_are_refused(sshd: Sshd, tmp_path: Path):
     [{"host": "-oProxyCommand=touch x"}, {"host": "a b"}, {"user": "-x"}, {"jump": "$(x)"}, {"port": "22 x"}],
 )
 def test_what_cannot_be_a_host(sshd: Sshd, tmp_path: Path, fields: dict[str, str]):
-    with pytest.raises(Invalid, match="cannot be the"):
+    with pytest.raises(Refused, match="cannot be the"):
         COMPUTE.jobs(sshd.site(tmp_path, **fields))
 
 
