@@ -3,40 +3,25 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.runs.bundle import bundle_files
-from tests.training.bundles import LABELS, accuracy, bundle, finish, items, job, read, start, values_of
+from tests.training.base_model import make_base
+from tests.training.bundles import LABELS, accuracy, bundle, finish, items, job, read, values_of
 from workers.training.failures import Failure
-from workers.training.starter_tokenizer import make_tokenizer, save_tokenizer
+from workers.training.starter_tokenizer import make_tokenizer
 
 pytestmark = pytest.mark.train
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama of 0.1 M parameters with random weights, as a Hugging Face folder."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    folder = tmp_path_factory.mktemp("models") / "small-llama"
-    tokenizer = make_tokenizer(({"messages": [*i.prompt, i.answer_message]} for i in items(64, 1)), 400)
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=tokenizer.get_vocab_size(), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128, pad_token_id=0,
-        eos_token_id=1, bos_token_id=None, initializer_range=0.15,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    save_tokenizer(tokenizer, folder, 128)
-    return folder
+    return make_base(tmp_path_factory.mktemp("models") / "small-llama")
 
 
 def _bundle(folder: Path, base: Path, train: int = 64, **changes: Any) -> Path:
@@ -113,32 +98,6 @@ def test_the_bundles_one_command_repeats_the_answers_item_by_item(
     done = run(MODEL=str(base))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "20 of 20 answers agree." in done.stdout
-
-
-@pytest.mark.slow
-def test_full_fine_tuning_goes_on_after_a_kill(base: Path, tmp_path: Path) -> None:
-    changes = {
-        "method": "full",
-        "epochs": 20,
-        "learning_rate": 3e-3,
-        "batch_size": 4,
-        "gradient_accumulation": 2,
-    }
-    whole = _bundle(tmp_path / "whole", base, **changes)
-    assert finish(whole) == 0, (whole / "console.txt").read_text()
-    folder = _bundle(tmp_path / "killed", base, **changes)
-    process = start(folder)
-    while process.poll() is None and len(list((folder / "out").glob("checkpoints/*/complete.json"))) < 1:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    half = folder / "out" / "checkpoints" / "checkpoint-999"
-    half.mkdir()
-    assert finish(folder) == 0, (folder / "console.txt").read_text()
-    assert "goes on from checkpoint-" in (folder / "out" / "log.txt").read_text()
-    assert not half.exists()
-    weights = [(run / "out" / "model" / "model.safetensors").read_bytes() for run in (whole, folder)]
-    assert weights[0] == weights[1]
 
 
 def test_a_model_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:

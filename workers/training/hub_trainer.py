@@ -1,5 +1,6 @@
 """The Trainer of Transformers with our batches, and the loss on the answers alone. Made by hub.py."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,6 +49,14 @@ class AnswerTrainer(Trainer):
 
     def _epoch(self) -> int:
         return int(self.state.epoch or 0)
+
+    def train(self, *given: Any, **options: Any) -> Any:
+        """Trains; what is loaded by now stays, so that nothing looks through it for garbage at every turn."""
+        gc.freeze()
+        try:
+            return super().train(*given, **options)
+        finally:
+            gc.unfreeze()
 
     def get_train_dataloader(self) -> Any:
         """Batches by our own plan, shared among the devices by it too."""
