@@ -68,7 +68,7 @@ def index_batch(batch: Batch, first: int) -> Indexed:
     content, normalised = _prompt_keys(prompts)
     sizes = list(map(len, answers))
     characters = np.array(list(map(len, prompts))) + np.array(sizes)
-    tokens = _tokens(chats, characters)
+    tokens = _tokens(batch, characters)
     columns = Columns(
         range(first, first + count),
         batch.lines,
@@ -120,10 +120,13 @@ def _keys(texts: list[bytes], hashed: Callable[[bytes], Any] = hashlib.sha256) -
     return np.frombuffer(digests, "<i8")[::4].tolist()
 
 
-def _tokens(chats: list[list[Message]], sizes: Any) -> Any:
-    """Token estimates: measured on a few items of the batch, in proportion to characters for all."""
+def _tokens(batch: Batch, sizes: Any) -> Any:
+    """Token estimates: measured on a few items of the batch, in proportion to characters for all. Tools are read too."""
+    chats = batch.chats
     step = max(1, len(chats) // _MEASURED)
-    measured = sum(estimate_tokens(str(message.content)) for chat in chats[::step] for message in chat)
+    measured = sum(estimate_tokens(answer_text(message)) for chat in chats[::step] for message in chat)
+    offered = [tools for tools in batch.tools[::step] if tools]
+    measured += sum(estimate_tokens(msgspec.json.encode(tools).decode()) for tools in offered)
     ratio = measured / max(1, int(sizes[::step].sum()))
     marks = PER_MESSAGE * np.fromiter(map(len, chats), np.int64, len(chats))
     return np.rint(sizes * ratio).astype(np.int64) + marks

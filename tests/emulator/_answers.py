@@ -23,6 +23,8 @@ NEAREST = 30
 WORD = re.compile(r"\w+")
 TOKEN = re.compile(r"\s?\w{1,4}|\s?[^\w\s]|\s")
 FLOOR = 1e-6
+# Tokens that a chat template puts around each turn.
+MARKS = 4
 
 
 @dataclass
@@ -154,3 +156,26 @@ def answer(
 def token_count(text: str) -> int:
     """About how many tokens a text has."""
     return max(1, len(text) // 4)
+
+
+def file_tokens(content: bytes) -> int:
+    """About how many tokens a service trains on in a file of JSON lines: what is said and the marks around each turn,
+    not the JSON. Of a pair both answers are read, each after the prompt."""
+    rows = [json.loads(line) for line in content.decode("utf-8-sig").splitlines() if line.strip()]
+    return sum(_row_tokens(row) for row in rows)
+
+
+def _row_tokens(row: Mapping[str, Any]) -> int:
+    if "input" in row and "preferred_output" in row:
+        asked = row["input"]["messages"]
+        turns = [*asked, *row["preferred_output"], *asked, *row["non_preferred_output"]]
+    elif "messages" in row:
+        turns = row["messages"]
+    else:
+        said = (row.get("prompt", ""), row.get("completion", row.get("text", "")))
+        turns = [{"content": each} for each in said]
+    called = [json.dumps(turn["tool_calls"]) for turn in turns if turn.get("tool_calls")]
+    offered = [json.dumps(row["tools"])] if row.get("tools") else []
+    return sum(token_count(words_of([turn])) + MARKS for turn in turns) + sum(
+        map(token_count, [*called, *offered])
+    )

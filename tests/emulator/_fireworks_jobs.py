@@ -11,7 +11,7 @@ from fireworks.types import (
     supervised_fine_tuning_job_create_params,
 )
 
-from tests.emulator._answers import pupil_of, token_count
+from tests.emulator._answers import file_tokens, pupil_of
 from tests.emulator._camel import camel_schema
 from tests.emulator._fireworks_names import LISTING, iso, page, resource
 from tests.emulator._preferences import flaw_for_method
@@ -90,7 +90,7 @@ def content_of(call: Call, name: str) -> bytes:
 
 def dollars(call: Call, kind: str, asked: dict[str, Any]) -> float:
     """What a training costs."""
-    tokens = token_count(content_of(call, asked["dataset"]).decode()) * config_of(asked).get("epochs", 1)
+    tokens = file_tokens(content_of(call, asked["dataset"])) * config_of(asked).get("epochs", 1)
     return DOLLARS[kind] * tokens / 1e6
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.emulator._answers import pupil_of, token_count
+from tests.emulator._answers import file_tokens, pupil_of
 from tests.emulator._openai import put_file
 from tests.emulator._preferences import flaw_for_method
 from tests.emulator._service import Call, Part, Problem, Service, page_after, public
@@ -117,7 +117,7 @@ def _create(call: Call, rules: Rules) -> dict[str, Any]:
         "_kind": kind,
         "_resolved": values,
         "_steps": math.ceil(len(lines) / values["batch_size"]) * values["n_epochs"],
-        "_tokens": sum(token_count(line) for line in lines) * values["n_epochs"],
+        "_tokens": file_tokens(content) * values["n_epochs"],
         "_flaw": flaw,
         "_timeline": Timeline(stages[:1] if flaw else stages, "failed" if flaw else "succeeded", world.now()),
     }

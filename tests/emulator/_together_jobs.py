@@ -7,7 +7,7 @@ from together.lib.types.fine_tuning import FinetuneRequest
 from together.types import FinetuneResponse, fine_tuning_estimate_price_params
 from together.types.fine_tuning_list_response import Data
 
-from tests.emulator._answers import pupil_of, token_count
+from tests.emulator._answers import file_tokens, pupil_of
 from tests.emulator._archive import archive
 from tests.emulator._preferences import flaw_for_method
 from tests.emulator._service import Answer, Call, Problem, Service, public
@@ -150,7 +150,7 @@ def tokens_of(call: Call, asked: dict[str, Any]) -> tuple[int, int]:
 
     def count(name: str) -> int:
         file = asked.get(name)
-        return token_count(call.thing("file", file)["_content"].decode()) if file else 0
+        return file_tokens(call.thing("file", file)["_content"]) if file else 0
 
     return count("training_file") * asked.get("n_epochs", 1), count("validation_file") * asked.get(
         "n_evals", 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from mistralai.client import models as sdk
 
-from tests.emulator._answers import Pupil, pupil_of, token_count
+from tests.emulator._answers import Pupil, file_tokens, pupil_of
 from tests.emulator._mistral_job import JOB
 from tests.emulator._openai import completion
 from tests.emulator._service import Answer, Call, Part, Problem, Service, public
@@ -126,9 +126,7 @@ def now(call: Call, job: dict[str, Any], detailed: bool = False) -> dict[str, An
     """The job as it stands; its model is made when it is first seen done."""
     state = job["_timeline"].state(call.world)
     texts = [call.thing("file", id)["_content"] for id in job["training_files"]]
-    tokens = round(
-        sum(token_count(text.decode()) for text in texts) * (job["hyperparameters"]["epochs"] or 1)
-    )
+    tokens = round(sum(map(file_tokens, texts)) * (job["hyperparameters"]["epochs"] or 1))
     if state == "SUCCESS" and "fine_tuned_model" not in job:
         name = f"ft:{job['model']}:{job['suffix'] or ''}:20261125:{job['id'][:8]}"
         job["fine_tuned_model"] = name
