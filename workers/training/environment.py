@@ -89,7 +89,7 @@ def find_python(oldest: str, newest: str) -> str:
     least, most = int(oldest.partition(".")[2]), int(newest.partition(".")[2])
     for minor in range(most, least - 1, -1):
         found = shutil.which(f"python3.{minor}")
-        if found:
+        if found and _makes_environments(found):
             return found
     if least <= sys.version_info.minor <= most:
         return sys.executable
@@ -97,6 +97,15 @@ def find_python(oldest: str, newest: str) -> str:
         f"This needs Python {oldest} to {newest}, and there is only {sys.version_info.major}.{sys.version_info.minor}.",
         f"Install Python {newest} (with venv), or the program uv, which fetches it.",
     )
+
+
+def _makes_environments(python: str) -> bool:
+    """Some names only stand for a Python that is not installed, and some Pythons lack venv."""
+    asked = [python, "-c", "import ensurepip, venv"]
+    try:
+        return subprocess.run(asked, capture_output=True, timeout=60, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def _call(command: list[str], reporter: Reporter) -> None:

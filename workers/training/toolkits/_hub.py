@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,25 @@ def halves(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _turns(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
     return [{"role": turn["role"], "content": turn["content"]} for turn in plain_chat(messages)]
+
+
+def encoder_of(job: Job, base: str) -> Any:
+    """The ChatEncoder of the base model, with which the built-in trainer trains and everything predicts."""
+    from ..hub_chat import ChatEncoder
+    from ..hub_model import load_tokenizer
+
+    tokenizer = load_tokenizer(replace(job, model_path=base))
+    return ChatEncoder(tokenizer, int(job.values["max_seq_len"]), job.train[0])
+
+
+def token_rows(job: Job, base: str) -> list[dict[str, Any]]:
+    """Rows as {"input_ids", "attention_mask", "labels"}, -100 where no loss is taken: the tokens of the built-in trainer."""
+    encoder, rows = encoder_of(job, base), []
+    for row in job.train:
+        tokens, trained = encoder.row(row)
+        labels = [token if wanted else -100 for token, wanted in zip(tokens, trained, strict=True)]
+        rows.append({"input_ids": tokens, "attention_mask": [1] * len(tokens), "labels": labels})
+    return rows
 
 
 def read_dict(line: str) -> Step | None:

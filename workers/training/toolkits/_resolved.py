@@ -85,13 +85,15 @@ def count(file: Path) -> int:
     return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
 
 
-def read_yaml(file: Path) -> dict[str, Any]:
-    """A YAML file of a toolkit, flat: {"optim.lr": 1}; {} where there is none. Every toolkit that takes YAML has the
-    package."""
+def read_yaml(file: Path, flat: bool = True) -> dict[str, Any]:
+    """A YAML file of a toolkit, flat: {"optim.lr": 1}, or as it stands; {} where there is none. Every toolkit that takes
+    YAML has the package."""
     import yaml
 
     found = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return flatten(found) if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return flatten(found) if flat else found
 
 
 def flatten(config: dict[str, Any], before: str = "") -> dict[str, Any]:
