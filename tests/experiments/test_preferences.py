@@ -10,15 +10,20 @@ from app.experiments.planned import GridRow
 from app.runs.ledger import sent_values
 
 MODEL = "hf/acme/model-0.5B"
-HOSTED = ("together/Qwen/Qwen3-8B", "fireworks/accounts/fireworks/models/llama-v3p1-8b-instruct")
+HOSTED = (
+    "together/Qwen/Qwen3.5-9B",
+    "fireworks/accounts/fireworks/models/llama-v3p1-8b-instruct",
+    "openai/gpt-4.1-mini-2025-04-14",
+    "openpipe/Qwen/Qwen3-8B",
+)
 
 
-def _plan(pairs: int, **asked: Any) -> Plan:
+def _plan(pairs: int, model: str = MODEL, **asked: Any) -> Plan:
     facts = DataFacts(
         task="text", labels=(), train_items=400, validation_items=50, test_items=50, mean_tokens=40.0,
-        max_tokens=90, mean_characters=120.0, rejected={"train": pairs, "validation": 0},
+        max_tokens=90, mean_characters=120.0, rejected={"train": pairs, "validation": 0 if model == MODEL else pairs // 10},
     )  # fmt: skip
-    return make_plan(facts, [GridRow(MODEL, asked)], [1])
+    return make_plan(facts, [GridRow(model, asked)], [1])
 
 
 def _sent(plan: Plan) -> list[dict[str, Any]]:
@@ -101,3 +106,18 @@ def test_what_cannot_be_is_refused_with_a_sentence(pairs: int, asked: dict[str, 
     (problem,) = _plan(pairs, **asked).problems
     assert said in problem
     assert problem.startswith(("model-0.5B: ", "acme/model-0.5B: "))
+
+
+@pytest.mark.parametrize("model", HOSTED, ids=[model.partition("/")[0] for model in HOSTED])
+def test_services_offer_it_where_there_is_something_to_learn_from(model: str) -> None:
+    fields = [{field.name for field in _plan(pairs, model).rows[0].fields} for pairs in (0, 300)]
+    assert fields[1] - fields[0] == {"objective"}
+    supervised, preferring = _plan(300, model).rows[0], _plan(300, model, objective="dpo").rows[0]
+    assert {field.name for field in preferring.fields} == set(preferring.ledger)
+    assert preferring.ledger["dpo_beta"]["sent"] == 0.1
+    # A pair is read as two rows, and 300 of 400 items have one.
+    epochs = [row.values["epochs"] for row in (supervised, preferring)]
+    tokens = [
+        row.estimate["tokens"] / each for row, each in zip((supervised, preferring), epochs, strict=True)
+    ]
+    assert tokens == [400 * 40, 300 * 2 * 40]
