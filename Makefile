@@ -27,7 +27,7 @@ ifdef DATA
 export TUNEBOOK_DATA := $(DATA)
 endif
 
-.PHONY: help up install migrate sign-in token doctor test test-all check format seed shots bench browser tex clean
+.PHONY: help up install migrate sign-in token doctor test test-all check format seed shots bench browser machines tex clean
 .DEFAULT_GOAL := help
 
 help: ## this menu
@@ -50,10 +50,10 @@ token: $(CORE) ## print a new API token (NAME=)
 doctor: $(CORE) ## check everything Tunebook needs
 	@$(BIN)/tunebook doctor
 
-test: $(ALL) $(DEV) browser ## the tests, in a few minutes (ARGS= for pytest)
+test: $(ALL) $(DEV) browser machines ## the tests, in a few minutes (ARGS= for pytest)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
 
-test-all: $(ALL) $(DEV) browser tex ## all tests, also the slow ones
+test-all: $(ALL) $(DEV) browser machines tex ## all tests, also the slow ones
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(CORE) $(DEV) ## format, lint, types, architecture
@@ -134,6 +134,22 @@ browser:
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null && exit 0; \
 	fi; \
 	echo "*** NO BROWSER: install chromium or google-chrome. Browser tests are skipped, all others run. ***"
+
+# Runs on other machines are tested against a real sshd on loopback and a real Slurm of one node. Services that the
+# packages would start are left off: the tests start their own.
+machines:
+	@exec >&2; \
+	export PATH="$$PATH:/usr/sbin:/sbin"; \
+	lacking=; \
+	for each in sshd:openssh-server rsync:rsync slurmctld:slurmctld slurmd:slurmd sbatch:slurm-client munged:munge; do \
+	  command -v "$${each%%:*}" >/dev/null || lacking="$$lacking $${each##*:}"; \
+	done; \
+	[ -z "$$lacking" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing$$lacking for the tests of runs on other machines ..."; \
+	  apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$lacking >/dev/null && exit 0; \
+	fi; \
+	echo "*** NOT INSTALLED:$$lacking. Tests of runs over SSH or by Slurm are skipped, all others run. ***"
 
 # The tables for papers are compiled by a real TeX in test-all.
 tex:
