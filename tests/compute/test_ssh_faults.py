@@ -3,9 +3,9 @@
 import json
 import multiprocessing
 import os
-import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ import pytest
 from app.compute._base import Phase, Site
 from app.compute._host import program
 from app.compute.ssh import COMPUTE
-from app.errors import AlreadyThere, Busy, KeyRefused, Refused
+from app.errors import AlreadyThere, Busy, KeyRefused
 from tests.compute.ssh_server import Sshd, carriers, make_order, own_sshd, wait_for
 
 MEGABYTE = 1 << 20
@@ -35,14 +35,6 @@ def site(sshd: Sshd, tmp_path: Path) -> Iterator[Site]:
     yield made
     for job in COMPUTE.jobs(made):
         COMPUTE.release(made, job.handle)
-
-
-def tools(folder: Path, *names: str) -> str:
-    """A PATH that holds these programs and no others."""
-    folder.mkdir()
-    for name in names:
-        (folder / name).symlink_to(str(shutil.which(name, path="/usr/bin:/bin")))
-    return str(folder)
 
 
 def over(site: Site, handle):
@@ -115,7 +107,7 @@ def test_the_worker_is_killed_in_the_middle_of_the_upload(site: Site, tmp_path: 
     base = tmp_path / "base model"
     base.mkdir()
     (base / "weights").write_bytes(os.urandom(60 * MEGABYTE))
-    asked = make_order(tmp_path / "bundle", "cmp 'base model/weights' ../../../../base*/weights", base=base)
+    asked = make_order(tmp_path / "bundle", f"cmp 'base model/weights' '{base}/weights' || exit 1", base=base)
     worker = multiprocessing.get_context("fork").Process(target=submit, args=(site, asked))
     worker.start()
     parts = tmp_path / "there" / "base"
@@ -132,8 +124,6 @@ def test_the_worker_is_killed_in_the_middle_of_the_upload(site: Site, tmp_path: 
 
 
 def test_the_ssh_client_is_killed_in_the_middle_of_the_upload(site: Site, tmp_path: Path):
-    (tmp_path / "bundle").mkdir()
-    shutil.rmtree(tmp_path / "bundle")
     asked = make_order(tmp_path / "bundle", "true")
     (asked.folder / "test.jsonl").write_bytes(os.urandom(60 * MEGABYTE))
     runs = tmp_path / "there" / "runs"
@@ -143,14 +133,11 @@ def test_the_ssh_client_is_killed_in_the_middle_of_the_upload(site: Site, tmp_pa
         for each in copying(os.getpid()):
             each.kill()
 
-    with pytest.MonkeyPatch.context():
-        import threading
-
-        thread = threading.Thread(target=kill)
-        thread.start()
-        with pytest.raises(Busy, match="lost"):
-            COMPUTE.submit(site, asked)
-        thread.join()
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(Busy, match="lost"):
+        COMPUTE.submit(site, asked)
+    thread.join()
     assert COMPUTE.find(site, asked.launch_key) == []
     assert over(site, COMPUTE.submit(site, asked)).phase == Phase.ENDED
 
@@ -183,77 +170,6 @@ def test_the_program_does_nothing_when_it_is_cut_off(tmp_path: Path):
     assert not (tmp_path / "there").exists()
     done = subprocess.run(["/usr/bin/env", "python3", "-"], input=whole, capture_output=True)
     assert b"answer" in done.stdout
-
-
-def test_the_host_has_no_rsync(own: Sshd, tmp_path: Path):
-    own.stop()
-    own.environment["PATH"] = tools(
-        tmp_path / "tools", "sh", "bash", "tar", "sleep", "mkdir", "chmod", "echo", "mv"
-    )
-    own.start()
-    site = own.site(tmp_path)
-    assert "no rsync" in COMPUTE.check(site).note
-    base = tmp_path / "base"
-    base.mkdir()
-    (base / "weights").symlink_to(own.folder / "key.pub")
-    does = "mkdir -p 'out/a dir' out/checkpoints; echo $(cat_ < 'code/a file.py') > 'out/a dir/b'"
-    does = does.replace("cat_", "read line; echo $line;").replace("$(read", "$( read").replace("; <", " <")
-    does = (
-        "mkdir -p 'out/a dir' out/checkpoints; read line < 'code/a file.py'; echo \"$line\" > 'out/a dir/b'"
-    )
-    does += '; echo x > out/checkpoints/c; read line < base/weights; echo "$line" > out/weights'
-    asked = make_order(tmp_path / "bundle", does, base=base)
-    handle = COMPUTE.submit(site, asked)
-    assert handle["rsync"] is False
-    assert over(site, handle).phase == Phase.ENDED
-    (Path(handle["folder"]) / "bundle" / "out" / "link").symlink_to("/etc/passwd")
-    for _ in range(2):
-        COMPUTE.fetch(site, handle, asked.folder)
-    out = asked.folder / "out"
-    assert (out / "a dir" / "b").read_text() == "# code\n"
-    assert (out / "weights").read_text() == (own.folder / "key.pub").read_text()
-    assert (out / "exit_code").read_text() == "0\n"
-    assert not (out / "checkpoints").exists()
-    assert not (out / "link").exists()
-    # What was there before the run is not sent.
-    assert not (Path(handle["folder"]) / "bundle" / "out" / "old").exists()
-
-
-def test_the_host_has_no_python(own: Sshd, tmp_path: Path):
-    own.stop()
-    own.environment["PATH"] = tools(tmp_path / "tools", "sh", "bash")
-    own.start()
-    with pytest.raises(Refused, match="no python3") as caught:
-        COMPUTE.check(own.site(tmp_path, python=""))
-    assert "Install Python" in caught.value.hint
-
-
-@pytest.mark.parametrize("rsync", [True, False])
-def test_the_disk_is_full(own: Sshd, tmp_path: Path, rsync: bool):
-    there = tmp_path / "there"
-    there.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(there)], capture_output=True
-    ).returncode:
-        pytest.skip("a small disk can be mounted by root alone")
-    try:
-        if not rsync:
-            own.stop()
-            own.environment["PATH"] = tools(tmp_path / "tools", "sh", "bash", "tar")
-            own.start()
-        site = own.site(tmp_path)
-        asked = make_order(tmp_path / "bundle", "true")
-        for number in range(300):
-            (asked.folder / f"small{number}").write_text("each takes a page of 4 kB")
-        with pytest.raises(Refused, match="is full"):
-            COMPUTE.submit(site, asked)
-        (asked.folder / "large").write_bytes(bytes(4 * MEGABYTE))
-        with pytest.raises(Refused, match="GB free"):
-            COMPUTE.submit(site, asked)
-        assert list((there / "runs").iterdir()) == []
-        assert COMPUTE.find(site, asked.launch_key) == []
-    finally:
-        subprocess.run(["umount", "-l", str(there)], check=True)
 
 
 def test_the_host_was_restarted(site: Site, tmp_path: Path):
