@@ -24,6 +24,8 @@ def status_facts(run: RunView) -> list[tuple[str, str]]:
     if run.money and run.money.open:
         facts.append((money(run.money.reserved) if run.money.known else "price not known", "still reserved"))
     facts.append((run.model, "model"))
+    if run.away:
+        facts.append((run.away.machine, "compute"))
     facts.append((short_hash(str(run.snapshot.get("split_sha256", ""))), "data and split"))
     return facts
 

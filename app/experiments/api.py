@@ -15,6 +15,7 @@ from app.experiments.experiment_file import dataset_by_hash, experiment_yaml, se
 from app.experiments.imports import import_predictions
 from app.experiments.lock import unlock_test
 from app.experiments.queries import experiment_view, list_experiments
+from app.experiments.rendered import rendered_plan
 from app.experiments.service import LaunchRequest, data_of, launch_experiment, plan_experiment
 from app.experiments.views import experiment_json, plan_json
 from app.lab.actor import Actor
@@ -112,7 +113,8 @@ def post_experiment(
         request = LaunchRequest(**{**request.__dict__, "launch_key": asked.launch_key})
     if asked.dry_run:
         response.status_code = 200
-        return plan_json(plan_experiment(session, actor, request))
+        plan = plan_experiment(session, actor, request)
+        return plan_json(plan, rendered_plan(session, actor, request, plan))
     experiment = launch_experiment(session, actor, request)
     return experiment_json(experiment_view(session, actor, experiment.id or 0))
 

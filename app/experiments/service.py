@@ -119,7 +119,7 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
     for row in plan.rows:
         machine_id = (row.spot.id or by_hand(session, actor).id) if row.spot else None
         for one in row.runs:
-            run = _make_run(experiment, row, one, dataset, splits[id(one.cell)], machine_id)
+            run = make_run(experiment, row, one, dataset, splits[id(one.cell)], machine_id)
             # One message per free place is enough: each run that ends nudges the next one. Services have room.
             waits = row.here and local >= settings().local_slots
             run.due_at = in_seconds(wait_seconds(local)) if waits else None
@@ -150,7 +150,7 @@ def _keep_splits(
     return base, {id(cell): of_drawing.get(id(cell.drawing), split) for cell in plan.cells.cells}
 
 
-def _make_run(
+def make_run(
     experiment: Experiment,
     row: PlannedModel,
     planned: PlannedRun,
@@ -158,6 +158,7 @@ def _make_run(
     split: Split,
     machine_id: int | None,
 ) -> Run:
+    """One run of the launch, not stored yet."""
     return Run(
         project_id=experiment.project_id,
         maker_id=experiment.maker_id,

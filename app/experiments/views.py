@@ -1,5 +1,6 @@
 """What the API says of an experiment and of a plan."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from app.evaluations.views import scores_json
@@ -68,8 +69,9 @@ def experiment_json(view: ExperimentView) -> dict[str, Any]:
     }
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
-    """A plan as the API gives it; times and money are those of a line and in total, `estimate` of one run."""
+def plan_json(plan: Plan, rendered: Sequence[Sequence[dict[str, Any]]] = ()) -> dict[str, Any]:
+    """A plan as the API gives it; times and money are those of a line and in total, `estimate` of one run. `rendered`:
+    for each line its runs with the files that they would be given."""
     return {
         "runs": plan.runs,
         "seconds": plan.seconds,
@@ -92,7 +94,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "ledger": row.ledger,
                 "estimate": row.estimate,
                 "problems": row.problems,
+                "rendered": list(rendered[number]) if rendered else [],
             }
-            for row in plan.rows
+            for number, row in enumerate(plan.rows)
         ],
     }

@@ -7,13 +7,24 @@ from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse, Response
 
 from app.lab.actor import find
-from app.runs import deployments, downloads, hosted_decide, orphans, queries, reply_service, service
+from app.runs import (
+    away_api,
+    deployments,
+    downloads,
+    hosted_decide,
+    orphans,
+    queries,
+    reply_service,
+    rescue_again,
+    service,
+)
 from app.runs.outputs import read_log
 from app.storage import run_folder
 from app.tables import Run
 from app.web.session import Acting, Database
 
 router = APIRouter()
+router.include_router(away_api.router)
 
 
 @router.get("/runs/{run_id}/metrics")
@@ -65,6 +76,12 @@ def post_retry(run_id: int, session: Database, actor: Acting) -> dict[str, Any]:
 def post_go_on(run_id: int, session: Database, actor: Acting) -> dict[str, Any]:
     """Lets a paused run go on now."""
     return _state(hosted_decide.go_on(session, actor, run_id))
+
+
+@router.post("/runs/{run_id}/fetch-weights", status_code=202)
+def post_fetch_weights(run_id: int, session: Database, actor: Acting) -> dict[str, Any]:
+    """Fetches the weights of a finished run once more, where that was given up."""
+    return _state(rescue_again.fetch_again(session, actor, run_id))
 
 
 @router.post("/runs/{run_id}/adopt")

@@ -11,6 +11,7 @@ from app.errors import NotFound
 from app.lab.actor import Actor, find
 from app.runs.bundle import zip_bundle, zip_folder
 from app.runs.lock import check_unlocked
+from app.runs.notebook import notebook
 from app.runs.outputs import weights_folder
 from app.storage import run_folder
 from app.tables import Run
@@ -49,6 +50,18 @@ def bundle_zip(session: Session, actor: Actor, run_id: int) -> Response:
     with tempfile.TemporaryFile() as file:
         zip_bundle(folder, file)
         return _zip(file.fileno(), f"run-{run_id}-bundle.zip")
+
+
+def notebook_file(session: Session, actor: Actor, run_id: int) -> Response:
+    """The bundle as a notebook, which holds what the bundle holds."""
+    run: Run = find(session, actor, Run, run_id)
+    check_unlocked(session, [run_id])
+    folder = run_folder(run_id)
+    if not (folder / "config.json").is_file():
+        raise NotFound(f"Run {run_id} has no bundle yet.", "It is written when the run starts.")
+    text = notebook(folder, run_id, run.model, run.launch_key)
+    headers = {"content-disposition": f'attachment; filename="run-{run_id}.ipynb"'}
+    return Response(text, headers=headers, media_type="application/x-ipynb+json")
 
 
 def weights_zip(session: Session, actor: Actor, run_id: int) -> Response:

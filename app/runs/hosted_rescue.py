@@ -40,6 +40,8 @@ from app.tables import RemoteJobRow, Run, RunMetric, RunState
 MOST_FAILURES = 8
 PAGES = 200
 ADAPTER_FILE = "adapter_config.json"
+# What the alarm of a given-up rescue begins with.
+GIVEN_UP = "Not all that"
 
 
 def rescue(run: Run, save: Save, row: RemoteJobRow) -> None:
@@ -55,7 +57,7 @@ def rescue(run: Run, save: Save, row: RemoteJobRow) -> None:
             job = training.poll(api, row.remote_id)
             _news(run, save, row, api, job)
             write_raw(run_folder(run.id or 0), job.raw, api.access)
-            _weights(run, api, job)
+            fetch_weights(run, api, job)
     except PAUSING as error:
         pause(run, save, error)
     except (Busy, Unclear, OSError) as error:
@@ -86,8 +88,9 @@ def _news(run: Run, save: Save, row: RemoteJobRow, api: Api, job: RemoteJob) -> 
     write_curves(folder, [(name, step, value) for name, step, value in points])
 
 
-def _weights(run: Run, api: Api, job: RemoteJob) -> None:
-    """out/adapter or out/model, and out/records; what is there already is not fetched again."""
+def fetch_weights(run: Run, api: Api, job: RemoteJob) -> None:
+    """out/adapter or out/model, and out/records; what is there already is not fetched again. Raises ProviderError or
+    OSError."""
     training, out = training_of(run.model), run_folder(run.id or 0) / "out"
     if training.fetch_records and not (out / "records").is_dir():
         _fetch(training.fetch_records, api, job, out / "records.part", lambda: out / "records")
@@ -124,7 +127,7 @@ def _again(run: Run, save: Save, row: RemoteJobRow, error: ProviderError | OSErr
 def _without(run: Run, save: Save, row: RemoteJobRow, said: str) -> None:
     """The run goes on without what could not be fetched; the page says so and offers to try again."""
     label = provider_of(run.model).label
-    alarm = f"Not all that {label} has of this run could be fetched: {said}"
+    alarm = f"{GIVEN_UP} {label} has of this run could be fetched: {said}"
     with save() as session:
         put(
             session,

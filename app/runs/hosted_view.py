@@ -11,8 +11,9 @@ from app.providers._base import Provider, Repeat
 from app.providers._shapes import ENDED, Phase
 from app.runs.hosted import Place, find_row, place_of, provider_of
 from app.runs.hosted_files import FIRST, LAST
+from app.runs.rescue_again import lacks_weights, rescue_of
 from app.storage import run_folder
-from app.tables import RemoteJobRow, Run, RunState, Sent
+from app.tables import RemoteJobRow, RescueState, Run, RunState, Sent
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class HostedView:
     ends_on: str
     cancel_note: str
     raw_files: tuple[tuple[str, str], ...]
+    # Weights that are not here: "lacking" (a person can have them fetched), "asked", or "".
+    weights: str
+    weights_note: str
 
 
 def hosted_view(session: Session, run: Run) -> HostedView | None:
@@ -56,6 +60,7 @@ def hosted_view(session: Session, run: Run) -> HostedView | None:
     provider = _provider(run)
     training = provider.training if provider else None
     label = provider.label if provider else row.provider
+    weights, weights_note = _weights(session, run, row) if provider else ("", "")
     return HostedView(
         label=label,
         remote_id=row.remote_id,
@@ -82,7 +87,18 @@ def hosted_view(session: Session, run: Run) -> HostedView | None:
         ends_on=provider.ends_on if provider else "",
         cancel_note=_cancel_note(run, row, label),
         raw_files=_raw_files(run),
+        weights=weights,
+        weights_note=weights_note,
     )
+
+
+def _weights(session: Session, run: Run, row: RemoteJobRow) -> tuple[str, str]:
+    if not lacks_weights(run, row):
+        return "", ""
+    wish = rescue_of(session, run.id)
+    if wish is None:
+        return "lacking", ""
+    return "asked" if wish.state == RescueState.ASKED else "lacking", wish.note
 
 
 def _provider(run: Run) -> Provider | None:
@@ -125,7 +141,17 @@ def hosted_json(view: HostedView | None) -> dict[str, Any] | None:
         return None
     wanted = (
         *("remote_id", "base_url", "state", "phase", "message", "tuned_model", "trained_tokens"),
-        *("sent_at", "heard_at", "trouble", "alarm", "asks", "looks", "cancel_note"),
+        *(
+            "sent_at",
+            "heard_at",
+            "trouble",
+            "alarm",
+            "asks",
+            "looks",
+            "cancel_note",
+            "weights",
+            "weights_note",
+        ),
     )
     found = {name: getattr(view, name) for name in wanted}
     return {

@@ -7,12 +7,13 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from app.catalog.facts import hyperparameters
-from app.catalog.models import find_model, model_label
+from app.catalog.models import find_model, model_label, toolkits
 from app.clock import now
 from app.errors import TunebookError
 from app.lab.actor import Actor, find
 from app.lab.reservations import MoneyLine, run_money
 from app.runs import outputs
+from app.runs.away_view import AwayView, away_view
 from app.runs.bundle import bundle_files
 from app.runs.hosted_cost import known_cost
 from app.runs.hosted_view import HostedView, hosted_view
@@ -77,6 +78,8 @@ class RunView:
     # What it has reserved and cost; None for a run that costs nothing.
     money: MoneyLine | None
     replies: RepliesView | None
+    # Its job on another machine; None for a run of this machine or of a service.
+    away: AwayView | None
 
     @property
     def name(self) -> str:
@@ -84,6 +87,11 @@ class RunView:
         fold = "" if self.fold is None else f"fold {self.fold}"
         seed = "" if self.seed is None else f"seed {self.seed}"
         return ", ".join(part for part in (self.label, self.variant, fold, seed) if part)
+
+    @property
+    def trains(self) -> bool:
+        """Whether it has a loss, by the built-in trainer or a toolkit."""
+        return self.kind in ("starter", "hf", *toolkits())
 
     @property
     def can_retry(self) -> bool:
@@ -136,6 +144,7 @@ def run_view(session: Session, actor: Actor, run_id: int) -> RunView:
         hosted=hosted_view(session, run),
         money=run_money(session, run_id),
         replies=replies_view(session, run),
+        away=away_view(session, run),
     )
 
 

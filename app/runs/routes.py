@@ -5,13 +5,23 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
-from app.runs import downloads, hosted_decide, orphans, queries, reply_service, service
+from app.runs import (
+    away_routes,
+    downloads,
+    hosted_decide,
+    orphans,
+    queries,
+    reply_service,
+    rescue_again,
+    service,
+)
 from app.runs.chart import loss_chart, readings
 from app.web.forms import Posted, text
 from app.web.pages import fragment, see
 from app.web.session import Acting, Database
 
 router = APIRouter()
+router.include_router(away_routes.router)
 
 
 @router.get("/runs/{run_id}/series.json")
@@ -47,6 +57,13 @@ def go_on(run_id: int, session: Database, actor: Acting) -> Response:
     """Lets a paused run go on."""
     hosted_decide.go_on(session, actor, run_id)
     return see(f"/runs/{run_id}")
+
+
+@router.post("/runs/{run_id}/fetch-weights")
+def fetch_weights(run_id: int, session: Database, actor: Acting) -> Response:
+    """Fetches the weights of a finished run once more."""
+    rescue_again.fetch_again(session, actor, run_id)
+    return see(f"/runs/{run_id}#service")
 
 
 @router.post("/runs/{run_id}/adopt")

@@ -1,0 +1,95 @@
+"""Toolkits and compute in a launch: planned, rendered without launching, priced, kept in the experiment's file."""
+
+import json
+
+import pytest
+import yaml
+from fastapi.testclient import TestClient
+from sqlmodel import Session, select
+
+from app.clock import now
+from app.db import session_scope
+from app.lab.actor import Actor
+from app.tables import Machine, MachineState, Reservation
+from tests.experiments.checked import checked_dataset
+
+pytestmark = pytest.mark.laptop
+MODEL = "trl/acme/Small-0.5B"
+
+
+@pytest.fixture
+def lab(session: Session, actor: Actor) -> int:
+    """A dataset, a cluster without price, and a rented machine at $2 an hour with a deadline of 3 hours."""
+    dataset_id = checked_dataset(session, actor).id or 0
+    for name, kind, facts, hours in (
+        ("cluster", "ssh", {"gpus": [{"name": "A100", "memory_bytes": 80 * 10**9}]}, 24.0),
+        ("rented", "jarvislabs", {"hourly_microdollars": 2_000_000, "gpus": [{"name": "H100"}]}, 3.0),
+    ):
+        session.add(
+            Machine(
+                project_id=actor.project_id, maker_id=actor.member_id, name=name, kind=kind, facts=facts,
+                state=MachineState.READY, deadline_hours=hours, note="fine", checked_at=now(),
+            )
+        )  # fmt: skip
+    session.commit()
+    return dataset_id
+
+
+def plan(client: TestClient, dataset_id: int, *models: dict[str, object], status: int = 200) -> dict:
+    answer = client.post(
+        "/api/v1/experiments", json={"dataset_id": dataset_id, "models": list(models), "dry_run": True}
+    )
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def test_a_dry_run_gives_the_files_of_every_run(client: TestClient, lab: int):
+    found = plan(
+        client, lab, {"model": MODEL, "hyperparameters": {"epochs": [1, 2]}}, {"model": "baseline/majority"}
+    )
+    toolkit, baseline = found["models"]
+    configs = [yaml.safe_load(run["files"]["trl.yaml"]) for run in toolkit["rendered"]]
+    assert [config["num_train_epochs"] for config in configs] == [1, 2]
+    assert configs[0]["model_name_or_path"] == "acme/Small-0.5B"
+    assert configs[0]["use_cpu"] is True
+    assert "trl[peft]==" in toolkit["rendered"][0]["files"]["environment.txt"]
+    assert json.loads(baseline["rendered"][0]["files"]["config.json"])["kind"] == "baseline"
+
+
+def test_on_a_machine_with_a_gpu_the_files_are_for_one(client: TestClient, lab: int):
+    found = plan(client, lab, {"model": MODEL, "compute": "cluster"})
+    config = yaml.safe_load(found["models"][0]["rendered"][0]["files"]["trl.yaml"])
+    assert (config["use_cpu"], config["bf16"], config["gradient_checkpointing"]) == (False, True, True)
+    assert found["models"][0]["compute"] == "cluster"
+    assert found["cost_microdollars"] == 0
+
+
+def test_what_is_paid_by_the_hour_costs_at_most_its_price_until_the_deadline(client: TestClient, lab: int):
+    found = plan(client, lab, {"model": MODEL, "compute": "rented"})
+    assert found["cost_microdollars"] == 6_000_000
+    body = {"dataset_id": lab, "models": [{"model": "baseline/majority", "compute": "rented"}]}
+    made = client.post("/api/v1/experiments", json=body).json()
+    with session_scope(write=False) as session:
+        (row,) = session.exec(select(Reservation)).all()
+    assert (row.reserved_microdollars, row.provider) == (6_000_000, "jarvislabs")
+    text = client.get(f"/api/v1/experiments/{made['id']}/experiment.yaml").text
+    assert yaml.safe_load(text)["models"][0]["compute"] == "rented"
+
+
+def test_the_same_model_in_two_places_is_told_apart(client: TestClient, lab: int):
+    models = [{"model": "baseline/majority"}, {"model": "baseline/majority", "compute": "cluster"}]
+    made = client.post("/api/v1/experiments", json={"dataset_id": lab, "models": models}).json()
+    assert [run["variant"] for run in made["runs"]] == ["on this machine", "on cluster"]
+
+
+def test_an_unknown_compute_is_refused_by_name(client: TestClient, lab: int):
+    said = plan(client, lab, {"model": "baseline/majority", "compute": "abacus"}, status=422)
+    assert "There is no compute 'abacus'" in json.dumps(said)
+    assert "cluster" in json.dumps(said)
+
+
+def test_the_api_lists_trainers_with_what_they_cannot_express(client: TestClient):
+    found = {trainer["name"]: trainer for trainer in client.get("/api/v1/trainers").json()["trainers"]}
+    assert {"builtin", "trl"} <= set(found)
+    assert found["trl"]["keys"]["learning_rate"] == "learning_rate"
+    assert found["trl"]["version"] in " ".join(found["trl"]["requirements"])
