@@ -45,7 +45,7 @@ def builtin(job: Job, values: dict[str, Any], rows: list[Row], encoder: ChatEnco
     """The built-in trainer as runs use it, with its watcher."""
     (job.folder / "out").mkdir(exist_ok=True)
     watch = Watcher(job, Reporter(job.folder), {}, BestWeights(job.out / "best", 0))
-    trainer = make_trainer(job, values, encoder, (rows, []), watch)
+    trainer = make_trainer(job, values, encoder.tokenizer.pad_token_id, (rows, []), watch)
     return trainer.model, trainer.train
 
 

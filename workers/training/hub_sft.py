@@ -1,6 +1,7 @@
 """Fine-tunes a Hugging Face model on the wanted answers, by LoRA or in full. Called by hub.py and, on several devices,
 by every process of hub_ranks.py."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def train(job: Job, reporter: Reporter, values: dict[str, Any], encoder: ChatEnc
     checkpoint = newest_checkpoint(job.out / "checkpoints")
     best = BestWeights(job.out / "checkpoints" / "best", values["early_stopping_patience"])
     watch = Watcher(job, reporter, earlier_spending(checkpoint), best)
-    trainer = make_trainer(job, values, encoder, (rows, held_out), watch)
+    trainer = make_trainer(job, values, encoder.tokenizer.pad_token_id, (rows, held_out), watch)
     values = keep_apart(trainer, values, rows, reporter)
     describe(job, reporter, values, trainer.model)
     reporter.progress("training", 0.0, "the first step is the slowest")
@@ -86,11 +87,12 @@ def save(job: Job, trainer: Any, encoder: ChatEncoder, saved: Path) -> None:
 def make_trainer(
     job: Job,
     values: dict[str, Any],
-    encoder: ChatEncoder,
+    pad: int,
     rows: tuple[list[Row], list[Row]],
     watch: Watcher,
+    load: Callable[[Job, dict[str, Any]], Any] | None = None,
 ) -> Any:
-    """The Trainer over (training rows, held-out rows), its model with a fresh adapter where the method is lora."""
+    """The Trainer over (training rows, held-out rows), with the model that `load` gives (load_model where it is None)."""
     from transformers import TrainingArguments, set_seed
 
     from .hub_trainer import AnswerTrainer
@@ -103,24 +105,33 @@ def make_trainer(
     # More than one device is more than one process; without this the Trainer would spread the model by threads.
     args._n_gpu = min(1, args.n_gpu)
     return AnswerTrainer(
-        model=load_model(job, values),
+        model=(load or load_model)(job, values),
         args=args,
         callbacks=[callback(watch)],
         rows=given,
         held_out=held_out,
         values=values,
-        pad=encoder.tokenizer.pad_token_id,
+        pad=pad,
     )
 
 
 def load_model(job: Job, values: dict[str, Any]) -> Any:
     """The base model ready to be trained: with an adapter, or whole."""
-    attention = values["attention"]
-    if values["padding_free"] and attention == "sdpa":
+    base = load_base(job, weights_dtype(values), attn_implementation=attention_of(values))
+    return ready(base, values)
+
+
+def attention_of(values: dict[str, Any]) -> str:
+    """The attention by the name that Transformers knows."""
+    if values["padding_free"] and values["attention"] == "sdpa":
         from .hub_attention import register
 
-        attention = register()
-    base = load_base(job, weights_dtype(values), attn_implementation=attention)
+        return register()
+    return str(values["attention"])
+
+
+def ready(base: Any, values: dict[str, Any]) -> Any:
+    """A base model with what is trained of it: a fresh adapter, or all weights."""
     base.config.use_cache = False
     if values["method"] == "full":
         return base
