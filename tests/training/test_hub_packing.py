@@ -59,12 +59,13 @@ def test_the_loss_of_a_packed_batch_is_that_of_its_rows_alone(base: Path, attent
     model, rows = _model(base, attention), examples(_rows())
     with torch.no_grad():
         alone = [_loss(model, padded([row], 0)) for row in rows]
-        assert _loss(model, behind(rows)) == pytest.approx(sum(alone), abs=1e-4)
+        named = attention == "sdpa_rows"
+        assert _loss(model, behind(rows, named)) == pytest.approx(sum(alone), abs=1e-4)
         assert _loss(model, padded(rows, 0)) == pytest.approx(sum(alone), abs=1e-4)
         for row, expected in zip(rows, alone, strict=True):
             others = [other for other in rows if other is not row]
-            rest = _loss(model, behind(others))
-            assert _loss(model, behind([row, *others])) - rest == pytest.approx(expected, abs=1e-4)
+            rest = _loss(model, behind(others, named))
+            assert _loss(model, behind([row, *others], named)) - rest == pytest.approx(expected, abs=1e-4)
         whole = [torch.where(trained, ids, -100).unsqueeze(0) for ids, trained in rows]
         theirs = [
             float(model(input_ids=ids.unsqueeze(0), labels=labels).loss) * int((labels[0, 1:] != -100).sum())
@@ -81,7 +82,7 @@ def test_the_gradients_of_a_packed_batch_are_those_of_its_rows(base: Path) -> No
 
     model, rows = _model(base, "sdpa_rows"), examples(_rows())
     answers, found = Answers(model), []
-    for given in (behind(rows), padded(rows, 0)):
+    for given in (behind(rows, named=True), padded(rows, 0)):
         places, labels = given.pop("places"), given.pop("labels")
         given.pop("shift_labels")
         model.zero_grad()
@@ -109,7 +110,7 @@ def test_a_window_of_attention_is_kept(tmp_path: Path) -> None:
     rows = examples(_rows())
     with torch.no_grad():
         alone = sum(_loss(plain, padded([row], 0)) for row in rows)
-        assert _loss(ours, behind(rows)) == pytest.approx(alone, abs=1e-4)
+        assert _loss(ours, behind(rows, named=True)) == pytest.approx(alone, abs=1e-4)
 
 
 def test_a_large_batch_of_logits_gives_the_same_loss_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,9 +31,9 @@ def padded(batch: list[Example], pad: int) -> dict[str, Any]:
     return {"input_ids": tokens, **_targets(batch, found)}
 
 
-def behind(batch: list[Example]) -> dict[str, Any]:
-    """Rows one behind the other as one, with what keeps them apart."""
-    given = joined([ids[:-1].tolist() for ids, _ in batch])
+def behind(batch: list[Example], named: bool = False) -> dict[str, Any]:
+    """Rows one behind the other as one, with what keeps them apart: see joined()."""
+    given = joined([ids[:-1].tolist() for ids, _ in batch], named)
     starts = given["cu_seq_lens_q"].tolist()
     found = [
         trained[1:].nonzero().flatten() + start for (_, trained), start in zip(batch, starts, strict=False)
@@ -41,9 +41,9 @@ def behind(batch: list[Example]) -> dict[str, Any]:
     return {**given, **_targets(batch, found)}
 
 
-def joined(rows: list[list[int]]) -> dict[str, Any]:
-    """The model's input for rows one behind the other: positions begin anew with each, and the ends are named as
-    FlashAttention wants them."""
+def joined(rows: list[list[int]], named: bool = False) -> dict[str, Any]:
+    """The model's input for rows one behind the other: positions begin anew with each, and the ends stand as
+    FlashAttention wants them; `named`: the lengths as hub_attention.py wants them too."""
     lengths = [len(row) for row in rows]
     ends = torch.tensor([0, *lengths]).cumsum(0, dtype=torch.int32)
     longest = max(lengths)
@@ -54,6 +54,7 @@ def joined(rows: list[list[int]]) -> dict[str, Any]:
         "cu_seq_lens_k": ends,
         "max_length_q": longest,
         "max_length_k": longest,
+        **({"row_lengths": tuple(lengths)} if named else {}),
     }
 
 

@@ -73,7 +73,9 @@ class AnswerTrainer(Trainer):
         return self._tensors(batch)
 
     def _tensors(self, batch: list[Example]) -> dict[str, Any]:
-        return behind(batch) if self.values["padding_free"] else padded(batch, self.pad)
+        if not self.values["padding_free"]:
+            return padded(batch, self.pad)
+        return behind(batch, named=self.values["attention"] == "sdpa")
 
     def training_step(
         self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None
