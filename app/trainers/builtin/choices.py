@@ -127,20 +127,17 @@ def _at_odds(facts: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
 def _too_large(model_id: str, facts: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
     """A model whose weights alone do not fit where it trains: `memory_bytes` of the facts, None where that is not
     known, else this machine."""
-    shape = shape_known(model_id)
-    place, there = room()
-    there = facts.get("memory_bytes", there)
-    if shape is None or there is None or held_bytes(shape, values, place == GPU) <= there:
+    shape, (place, there) = shape_known(model_id), room()
+    on_gpu = place == GPU
+    if "memory_bytes" in facts:
+        # Machines that are asked for elsewhere are asked for their GPU.
+        place, there, on_gpu = "place where it trains", facts["memory_bytes"], True
+    if shape is None or there is None or held_bytes(shape, values, on_gpu) <= there:
         return []
-    needed = memory_bytes(shape, facts, values, place == GPU)
-    smaller = "Take a smaller model" + (
-        ", method lora"
-        if values["method"] == "full"
-        else ""
-        if values["quantization"] == "4bit"
-        else ", quantization 4bit"
-    )
+    needed = memory_bytes(shape, facts, values, on_gpu)
+    ways = [] if values["quantization"] == "4bit" else ["quantization 4bit"]
+    way = ", ".join(["Take a smaller model", *(["method lora"] if values["method"] == "full" else ways)])
     return [
         f"{model_id.partition('/')[2]}: training takes about {needed / 1e9:,.0f} GB of memory, and the {place} has "
-        f"{there / 1e9:,.0f} GB. {smaller}, or a larger machine."
+        f"{there / 1e9:,.0f} GB. {way} or a larger machine."
     ]
