@@ -255,3 +255,8 @@ def test_a_quantized_base_is_named_in_the_environment() -> None:
     ]
     assert "bitsandbytes" not in files[0]["environment.txt"]
     assert "bitsandbytes==" in files[1]["environment.txt"]
+
+
+def test_every_hyperparameter_stands_in_the_docs() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "built-in-trainer.md").read_text()
+    assert [field.name for field in TRAINER.hyperparameters("hf/acme/model") if f"`{field.name}" not in page] == []
