@@ -3,14 +3,14 @@
 from sqlmodel import Session
 
 from app.catalog.facts import suggest
-from app.catalog.models import find_model
+from app.catalog.models import all_models, find_model
 from app.catalog.shelf import read_shelf
 from app.experiments.facts import data_facts
-from app.experiments.forms import LaunchForm, form_design
+from app.experiments.forms import LaunchForm, form_design, untrained
 from app.experiments.service import data_of
 from app.lab.actor import Actor, find
 from app.runs.ledger import sent_values
-from app.tables import Experiment, Run
+from app.tables import Experiment, Machine, Run
 
 
 def form_of_run(session: Session, actor: Actor, run_id: int) -> LaunchForm:
@@ -21,8 +21,11 @@ def form_of_run(session: Session, actor: Actor, run_id: int) -> LaunchForm:
     trained = session.get_one(Run, run.snapshot["pooled_from"][0]) if run.pooled else run
     dataset, split = data_of(session, actor, run.dataset_id, trained.split_id)
     model = find_model(run.model, read_shelf(session, actor))
+    machine = session.get(Machine, run.machine_id) if run.machine_id else None
     sent = sent_values(run.ledger)
     chosen = suggest(model, data_facts(dataset, split), sent)
+    base = untrained(run.model)
+    typed = base.startswith("hf/") and base not in {model.id for model in all_models()}
     return LaunchForm(
         run.dataset_id,
         # Folds are dealt anew by the design; a smaller part of train comes of the experiment's own split.
@@ -34,4 +37,7 @@ def form_of_run(session: Session, actor: Actor, run_id: int) -> LaunchForm:
         design=form_design(experiment.design),
         augment=experiment.augment,
         choose_on=experiment.choose_on,
+        hugging_face=base.removeprefix("hf/") if typed else "",
+        trainers=(model.trainer,),
+        places={run.model: machine.name} if machine else {},
     )

@@ -6,14 +6,14 @@ what a person really changed counts as asked.
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.datastructures import FormData
 
 from app.catalog.facts import presets
-from app.catalog.models import find_model
+from app.catalog.models import find_model, toolkits
 from app.datasets.validation import FromTrain
 from app.errors import Invalid
 from app.experiments.designs import Design, read_design
@@ -23,6 +23,7 @@ from app.experiments.service import LaunchRequest
 from app.runs.lock import VALIDATION
 from app.web.forms import text, texts, whole
 
+BUILT_IN, HUGGING_FACE = "builtin", "hf"
 # What the control offers: {value: label}.
 SEEDS = {"1": "1 seed", "1,2": "2 seeds", "1,2,3": "3", "1,2,3,4,5": "5"}
 
@@ -51,6 +52,10 @@ class LaunchForm:
     typed: dict[str, str] = field(default_factory=dict)
     # Dollars that the experiment may cost, as posted.
     cap: str = ""
+    # Who trains the Hugging Face models that are ticked or typed: each of these, see BUILT_IN.
+    trainers: tuple[str, ...] = (BUILT_IN,)
+    # Where a model trains, by its id: the name of a compute; this machine is left out.
+    places: dict[str, str] = field(default_factory=dict)
 
     @property
     def cap_dollars(self) -> float | None:
@@ -73,7 +78,14 @@ class LaunchForm:
     @property
     def grid(self) -> list[GridRow]:
         """The models asked for, in the order of the tiles."""
-        return [GridRow(model, self.asked.get(model, {})) for model in self.models]
+        return [
+            GridRow(model, self.asked.get(model, {}), self.places.get(model, "")) for model in self.models
+        ]
+
+    @property
+    def ticked(self) -> tuple[str, ...]:
+        """The tiles that are ticked: a model that a toolkit trains has the tile of its base model."""
+        return tuple(untrained(model) for model in self.models)
 
     @property
     def seeds(self) -> list[int]:
@@ -100,7 +112,8 @@ def read_launch_form(form: FormData) -> LaunchForm:
         for name in names.split(",")
         if name.strip()
     ]
-    models = list(dict.fromkeys(models))
+    trainers = tuple(dict.fromkeys(texts(form, "trainers"))) or (BUILT_IN,)
+    models = list(dict.fromkeys(each for model in models for each in by_trainers(model, trainers)))
     asked, chosen = {}, {}
     for model in models:
         chosen[model] = text(form, f"preset:{model}")
@@ -122,7 +135,23 @@ def read_launch_form(form: FormData) -> LaunchForm:
         text(form, "validation_seed", "1")[:20],
         services,
         text(form, "cap")[:20],
+        trainers,
+        {model: place for model in models if (place := text(form, f"where:{model}")[:60])},
     )
+
+
+def by_trainers(model: str, trainers: Sequence[str]) -> list[str]:
+    """A Hugging Face model as each of the trainers is asked for it; any other model as it is."""
+    group, _, name = model.partition("/")
+    if group != HUGGING_FACE:
+        return [model]
+    return [f"{HUGGING_FACE if trainer == BUILT_IN else trainer}/{name}" for trainer in trainers]
+
+
+def untrained(model: str) -> str:
+    """The id of the base model's own tile: hf/<name> of <toolkit>/<name>."""
+    group, _, name = model.partition("/")
+    return f"{HUGGING_FACE}/{name}" if group in toolkits() else model
 
 
 def _typed(form: FormData) -> dict[str, str]:

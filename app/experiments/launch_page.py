@@ -17,9 +17,18 @@ from app.experiments.money import reserved_total
 from app.experiments.plan import Plan
 from app.experiments.planned import PlannedModel
 from app.experiments.service import asked_data, data_of, plan_data
-from app.experiments.tiles import ServiceGroup, Tile, local_groups, prompted_groups, trained_groups
+from app.experiments.tiles import (
+    ServiceGroup,
+    Tile,
+    TrainerTile,
+    local_groups,
+    prompted_groups,
+    trained_groups,
+    trainer_tiles,
+)
 from app.hyperparameters import Hyperparameter
 from app.lab.actor import Actor
+from app.settings.machines import Spot, spots
 from app.settings.offers import ask_look
 from app.tables import Dataset, Split
 
@@ -59,6 +68,7 @@ class LaunchPage:
     split: Split
     splits: list[Split]
     groups: list[tuple[str, str, list[Tile]]]
+    trainers: list[TrainerTile]
     trained: list[ServiceGroup]
     prompted: list[ServiceGroup]
     shelf: Shelf
@@ -66,6 +76,8 @@ class LaunchPage:
     rows: list[PlanRow]
     error: str
     hint: str
+    # Where models can train beside this machine.
+    places: list[Spot]
 
     @property
     def designs(self) -> list[tuple[str, str]]:
@@ -136,13 +148,14 @@ def launch_page(session: Session, actor: Actor, form: LaunchForm, tiles: bool = 
     except TunebookError as problem:
         error, hint = problem.message, problem.hint
     rows = [_plan_row(row, form.chosen_presets.get(row.model.id, "")) for row in plan.rows] if plan else []
-    facts, ticked, typed = data_facts(dataset, split), form.models, form.typed
+    facts, ticked, typed = data_facts(dataset, split), form.ticked, form.typed
     return LaunchPage(
         form,
         dataset,
         split,
         splits,
         local_groups(facts, ticked) if tiles else [],
+        trainer_tiles(form.trainers) if tiles else [],
         trained_groups(shelf, facts, ticked, typed) if tiles else [],
         prompted_groups(shelf, facts, ticked, typed) if tiles else [],
         shelf,
@@ -150,6 +163,7 @@ def launch_page(session: Session, actor: Actor, form: LaunchForm, tiles: bool = 
         rows,
         error,
         hint,
+        list(spots(session, actor).values()),
     )
 
 

@@ -70,8 +70,8 @@ class PlannedModel:
 
     @property
     def seconds(self) -> float:
-        """Of all runs; unknown times count as nothing."""
-        return sum(run.estimate["seconds"] or 0 for run in self.runs)
+        """Of all runs on this machine; unknown times count as nothing."""
+        return 0.0 if self.spot else sum(run.estimate["seconds"] or 0 for run in self.runs)
 
     @property
     def microdollars(self) -> int | None:

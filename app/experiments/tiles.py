@@ -9,13 +9,16 @@ from app.catalog import facts as choices
 from app.catalog.facts import DataFacts
 from app.catalog.hosted import ended
 from app.catalog.model import Model
-from app.catalog.models import GROUPS, all_models, find_model
+from app.catalog.models import GROUPS, all_models, find_model, toolkits
 from app.catalog.offered import ENDPOINT, ENDPOINTS, PROMPT, askable, trainable
 from app.catalog.shelf import Shelf, Shop
+from app.config import settings
 from app.errors import TunebookError
 from app.format import about, money, plural
 from app.providers._shapes import Offer
+from app.trainers._base import Toolkit
 
+BUILT_IN = "builtin"
 # More than these stand in the list of the field where a name is typed.
 MOST_TILES = 9
 MOST_NAMES = 1000
@@ -28,6 +31,18 @@ class Tile:
     """One model to tick; `text` is its second line, `warning` stands before its facts."""
 
     model: Model
+    title: str
+    text: str
+    facts: tuple[str, ...]
+    ticked: bool
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class TrainerTile:
+    """One trainer to tick; it trains every Hugging Face model of the launch."""
+
+    name: str
     title: str
     text: str
     facts: tuple[str, ...]
@@ -66,6 +81,32 @@ def local_groups(facts: DataFacts, ticked: Sequence[str]) -> list[tuple[str, str
         tile = Tile(model, model.label, model.description, shown, model.id in ticked)
         groups.setdefault(model.group, []).append(tile)
     return [(name, GROUPS.get(name, ""), tiles) for name, tiles in groups.items()]
+
+
+def trainer_tiles(chosen: Sequence[str]) -> list[TrainerTile]:
+    """Who can train Hugging Face models: our own trainer first, then the toolkits."""
+    own = TrainerTile(
+        BUILT_IN,
+        "Built-in",
+        "Transformers and PEFT, everything explained on the run's page",
+        ("no download",),
+        BUILT_IN in chosen,
+    )
+    return [own, *(_trainer_tile(toolkit, chosen) for toolkit in toolkits().values())]
+
+
+def _trainer_tile(toolkit: Toolkit, chosen: Sequence[str]) -> TrainerTile:
+    size = f"{toolkit.environment.gigabytes:g} GB environment, made once"
+    own = toolkit.name in settings().toolkit_pythons
+    facts = (f"version {toolkit.version}", "installed" if own else size, toolkit.needs)
+    return TrainerTile(
+        toolkit.name,
+        toolkit.label,
+        toolkit.description,
+        tuple(fact for fact in facts if fact),
+        toolkit.name in chosen,
+        toolkit.state,
+    )
 
 
 def trained_groups(
