@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from app.clock import in_seconds, now
 from app.compute._base import Found
 from app.config import settings
-from app.errors import Busy, Conflict, Invalid, KeyRefused, ProviderError, Unclear
+from app.errors import AlreadyThere, Busy, Conflict, Invalid, KeyRefused, ProviderError, Unclear
 from app.runs.away import Ground, cost, ground, leave, order_of, put, put_off
 from app.runs.hosted import Save, set_run
 from app.runs.lifecycle import move
@@ -85,7 +85,8 @@ def _send(run: Run, save: Save, place: Ground) -> None:
         set_run(session, run, progress_note=f"sends the bundle to {place.machine.name}")
     try:
         handle = place.compute.submit(place.site, order_of(run, place))
-    except Unclear as error:
+    except (Unclear, AlreadyThere) as error:
+        # It is looked for: what is there is this run's own.
         with save() as session:
             put(session, place.job, trouble=error.message[:1000])
             move(session, run, RunState.UNKNOWN, progress_note=error.message[:300])
