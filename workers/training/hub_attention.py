@@ -81,11 +81,12 @@ def _window(longest: int, window: int, device: torch.device) -> torch.Tensor:
     return ((back >= 0) & (back < window))[None, None]
 
 
-def rows_stay_apart(model: Any, first: list[int], second: list[int]) -> bool:
-    """Whether the model works out `second` the same alone and behind `first`, and whatever stands before it."""
+def rows_stay_apart(model: Any, first: list[int], second: list[int], narrow: bool = False) -> bool:
+    """Whether the model works out `second` the same alone and behind `first`, and whatever stands before it; in bf16
+    where it is `narrow`."""
     training = model.training
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=narrow):
         alone = _logits(model, [second])
         behind = _logits(model, [first, second])[len(first) :]
         other = _logits(model, [first[::-1], second])[len(first) :]

@@ -156,7 +156,7 @@ def keep_apart(trainer: Any, values: dict[str, Any], rows: list[Row], reporter: 
     from .hub_attention import rows_stay_apart
 
     first, second = (ids[:64] for ids, _ in (rows[0], rows[-1]))
-    if rows_stay_apart(trainer.model, first, second):
+    if rows_stay_apart(trainer.model, first, second, values["precision"] == "bf16"):
         return values
     if values["packing"]:
         raise Failure(
