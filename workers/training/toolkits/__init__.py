@@ -10,6 +10,8 @@ A file has, as module-level functions and constants:
 - read(line): a Step, where the line of its output tells one, else None; PROGRESS_FILE, relative to `work(job)`, names the
   file whose lines are read, "" for the program's own output;
 - collect(job): moves the weights to out/adapter or out/model, whole or not at all. Raises Failure where it left none;
+- export(job), only where it has one: what writes a whole model to `work(job)`/merged once the weights are there, as an argv
+  list, [] where that is not asked for; it becomes out/merged;
 - resolved(job): what it says that it ran with, {its own key, dotted: value};
 - predict(job, reporter, base, values): answers the test items with those weights.
 """

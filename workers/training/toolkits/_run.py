@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -50,6 +51,7 @@ def run(job: Job, reporter: Reporter) -> None:
     write_environment(job.out, job.threads, toolkit.PACKAGES, gpu)
     if not any((job.out / name).is_dir() for name in ("adapter", "model")):
         _train(job, reporter, toolkit, base)
+    _export(job, reporter, toolkit)
     meter = EnergyMeter()
     reporter.progress("predicting", 0.0, "loading the trained weights")
     toolkit.predict(job, reporter, base, job.values)
@@ -109,7 +111,13 @@ def _train(job: Job, reporter: Reporter, toolkit: ModuleType, base: str) -> None
     reporter.progress("preparing", 0.8, "writing the data in the toolkit's own shape")
     toolkit.prepare(job, base)
     meter, started = EnergyMeter(), time.monotonic()
-    code, last = _call(job, reporter, toolkit)
+    file = toolkit.PROGRESS_FILE and work(job) / toolkit.PROGRESS_FILE
+    progress = Progress(job, reporter, toolkit.read, file)
+    reporter.progress("preparing", 0.9, "the toolkit is starting")
+    try:
+        code, last = _call(job, reporter, toolkit, toolkit.command(job), progress.line)
+    finally:
+        progress.end()
     # Some end with 0 although training failed: the weights decide.
     try:
         toolkit.collect(job)
@@ -122,19 +130,35 @@ def _train(job: Job, reporter: Reporter, toolkit: ModuleType, base: str) -> None
     write_usage(job.out, time.monotonic() - started, None, meter.joules())
 
 
-def _call(job: Job, reporter: Reporter, toolkit: ModuleType) -> tuple[int, list[str]]:
-    """Runs the training to its end; gives its exit code and its last lines."""
-    command = toolkit.command(job)
+def _export(job: Job, reporter: Reporter, toolkit: ModuleType) -> None:
+    """Lets the toolkit write what its `export` says, where it has one, and moves that to out/merged."""
+    command = toolkit.export(job) if hasattr(toolkit, "export") else []
+    made, kept = work(job) / "merged", job.out / "merged"
+    if not command or kept.is_dir():
+        return
+    remove_folder(made)
+    work(job).mkdir(parents=True, exist_ok=True)
+    reporter.progress("predicting", 0.0, "exporting the whole model")
+    code, last = _call(job, reporter, toolkit, command, lambda _: None)
+    if code != 0 or not made.is_dir():
+        reason = next((line for line in reversed(last) if line.strip()), "it said nothing")
+        raise Failure(
+            f"The toolkit trained, and its export ended with code {code}: {reason[:300]}",
+            "The log says why. The adapter is there: retry, or set export to none and export the run here.",
+        )
+    made.rename(kept)
+
+
+def _call(
+    job: Job, reporter: Reporter, toolkit: ModuleType, command: list[str], take: Callable[[str], None]
+) -> tuple[int, list[str]]:
+    """Runs a command of the toolkit to its end, `take` gets its lines; gives its exit code and its last lines."""
     beside = Path(sys.executable).parent / command[0]
     argv = [str(beside) if beside.is_file() else command[0], *command[1:]]
     reporter.log("$ " + " ".join(command))
-    reporter.progress("preparing", 0.9, "the toolkit is starting")
     environment = os.environ | VARIABLES | toolkit.variables(job)
     for name in ("PYTHONPATH", "ENTERED_ENVIRONMENT", "ENVIRONMENTS"):
         environment.pop(name, None)
-    progress = Progress(
-        job, reporter, toolkit.read, toolkit.PROGRESS_FILE and work(job) / toolkit.PROGRESS_FILE
-    )
     try:
         process = subprocess.Popen(
             argv, cwd=job.folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -150,7 +174,5 @@ def _call(job: Job, reporter: Reporter, toolkit: ModuleType) -> tuple[int, list[
         line = line.rstrip("\n").rpartition("\r")[2]
         last = [*last, line][-LAST_LINES:]
         reporter.log(line[:2000])
-        progress.line(line)
-    code = process.wait()
-    progress.end()
-    return code, last
+        take(line)
+    return process.wait(), last
