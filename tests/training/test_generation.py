@@ -133,8 +133,8 @@ def test_labels_share_their_beginnings_in_the_tree() -> None:
     assert tree.parents == [-1, 0, -1, 2, 3, 4, 3]
     assert tree.depths == [0, 1, 0, 1, 2, 3, 2]
     assert tree.steps[0] == [(-1, 5), (0, END)]
-    assert groups([2, 3, 5, 1], 4) == [range(0, 2), range(2, 4)]
-    assert groups([9], 1) == [range(0, 1)]
+    assert groups([2, 3, 5, 1], 4) == [range(2), range(2, 4)]
+    assert groups([9], 1) == [range(1)]
 
 
 def test_what_nearly_all_prompts_begin_with_is_shared() -> None:
@@ -148,10 +148,10 @@ def test_what_nearly_all_prompts_begin_with_is_shared() -> None:
 
 def test_batches_hold_prompts_of_like_length_and_few_long_ones() -> None:
     prompts = [*_prompts((30, 3, 8, 5), BEGINNING), [9, 9, 9]]
-    assert batches(prompts, BEGINNING, 2, 4) == [[1, 3], [2, 0], [4]]
+    assert batches(prompts, BEGINNING, 2, 4, 16_384) == [[1, 3], [2, 0], [4]]
     long = [[2] * 6000 for _ in range(4)]
-    assert batches(long, (), 64, 100) == [[0, 1], [2, 3]]
-    assert batches([[2] * 60_000], (), 64, 100) == [[0]]
+    assert batches(long, (), 64, 100, 16_384) == [[0, 1], [2, 3]]
+    assert batches([[2] * 60_000], (), 64, 100, 4096) == [[0]]
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ from .constrained import Constraint
 from .generation import Answered, Beginning, generate, keep_rows, read_beginning, read_prompts
 from .label_scores import LabelReader, score_one_by_one
 from .predict import Reply
-from .sharing import batches, can_share, common_beginning, starts_with
+from .sharing import batches, can_share, common_beginning, room, starts_with
 
 
 @dataclass
@@ -38,7 +38,7 @@ class TransformersEngine:
         tokens = () if self.plain else common_beginning(prompts)
         with torch.inference_mode():
             self.shared = read_beginning(self.model, tokens)
-            found = batches(prompts, tokens, self.batch_size, self.most)
+            found = batches(prompts, tokens, self.batch_size, self.most, room(self.model.device))
             if not self.plain and (tokens or self.labels):
                 sharing = [prompt for prompt in prompts if starts_with(prompt, tokens)]
                 pair = [min(sharing, key=len), max(sharing, key=len)]
@@ -49,7 +49,7 @@ class TransformersEngine:
                         "this model is asked without sharing: its attention does not keep labels or beginnings apart"
                     )
                     self.plain, self.shared = True, Beginning()
-                    found = batches(prompts, (), self.batch_size, self.most)
+                    found = batches(prompts, (), self.batch_size, self.most, room(self.model.device))
         if self.shared.tokens:
             say(
                 f"the first {len(self.shared.tokens)} tokens are the same in nearly all prompts and are read once"

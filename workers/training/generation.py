@@ -1,16 +1,19 @@
 """Greedy generation in batches whose prompts may share their beginning. Used by engine.py and label_scores.py.
 
 Padding stands on the left, so that every prompt ends where its answer begins; on the right it would push padding
-between the two and ruin the answers. A shared beginning is read once and stands before the padding.
+between the two and ruin the answers. A shared beginning is read once and kept once.
 """
 
 import inspect
-from copy import deepcopy
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import torch
+
+# Tokens that the keys and values of a batch can grow by before they are copied.
+ROOM = 64
 
 
 @dataclass(frozen=True)
@@ -22,21 +25,23 @@ class Answered:
     logprob: float
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """Tokens that prompts share, with their keys and values (shared_attention.py); () for none."""
+
+    tokens: tuple[int, ...] = ()
+    layers: Any = ()
+
+
 @dataclass
 class Prefix:
-    """A batch of prompts that the model has read. `mask` is (prompts, length), `next_logits` (prompts, vocabulary)."""
+    """A batch of prompts that the model has read. `mask` is (prompts, length) and `cache` as long, both without the
+    shared beginning; `next_logits` is (prompts, vocabulary)."""
 
     mask: "torch.Tensor"
     cache: Any
     next_logits: "torch.Tensor"
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """Tokens that prompts share, read once: `cache` has one row. () for none."""
-
-    tokens: tuple[int, ...] = ()
-    cache: Any = None
+    shared: Beginning = field(default_factory=Beginning)
 
 
 class Allowed(Protocol):
@@ -55,11 +60,13 @@ def read_beginning(model: Any, tokens: tuple[int, ...]) -> Beginning:
 
     if not tokens:
         return Beginning()
+    from .shared_attention import layers_of
+
     ids = torch.tensor([tokens], device=model.device)
     output = model(
         input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True, **last_logits_only(model)
     )
-    return Beginning(tokens, output.past_key_values)
+    return Beginning(tokens, layers_of(output.past_key_values))
 
 
 def read_prompts(model: Any, prompts: list[list[int]], pad: int, shared: Beginning | None = None) -> Prefix:
@@ -70,25 +77,49 @@ def read_prompts(model: Any, prompts: list[list[int]], pad: int, shared: Beginni
     import torch
 
     shared = shared or Beginning()
-    known = len(shared.tokens)
-    longest = max(map(len, prompts)) - known
-    ids = torch.full((len(prompts), longest), pad, dtype=torch.long)
-    mask = torch.ones((len(prompts), known + longest), dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        own = prompt[known:]
-        ids[row, longest - len(own) :] = torch.tensor(own, dtype=torch.long)
-        mask[row, known : known + longest - len(own)] = 0
+    own = [prompt[len(shared.tokens) :] for prompt in prompts]
+    longest = max(map(len, own))
+    ids = torch.full((len(own), longest), pad, dtype=torch.long)
+    mask = torch.zeros((len(own), longest), dtype=torch.long)
+    for row, tokens in enumerate(own):
+        ids[row, longest - len(tokens) :] = torch.tensor(tokens, dtype=torch.long)
+        mask[row, longest - len(tokens) :] = 1
     ids, mask = ids.to(model.device), mask.to(model.device)
-    given = {"past_key_values": _copies(shared.cache, len(prompts))} if known else {}
-    output = model(
+    output = forward(
+        model,
+        shared,
         input_ids=ids,
         attention_mask=mask,
-        position_ids=_positions(mask)[:, known:],
-        use_cache=True,
-        **given,
+        position_ids=positions(mask, shared),
         **last_logits_only(model),
     )
-    return Prefix(mask, output.past_key_values, output.logits[:, -1].float())
+    _give_room(output.past_key_values)
+    return Prefix(mask, output.past_key_values, output.logits[:, -1].float(), shared)
+
+
+def forward(model: Any, shared: Beginning, **given: Any) -> Any:
+    """The model's output for tokens that stand behind a shared beginning."""
+    behind: Any = nullcontext()
+    if shared.tokens:
+        from . import shared_attention
+
+        behind = shared_attention.behind(model, shared.layers)
+    with behind:
+        return model(use_cache=True, **given)
+
+
+def positions(mask: "torch.Tensor", shared: Beginning) -> "torch.Tensor":
+    """Where each token stands in its prompt, from 0."""
+    return (mask.cumsum(-1) - 1).clamp(min=0) + len(shared.tokens)
+
+
+def _give_room(cache: Any) -> None:
+    try:
+        from .roomy_cache import give_room
+    except ImportError:
+        # Transformers before 4.54 keeps keys and values otherwise.
+        return
+    give_room(cache, ROOM)
 
 
 def last_logits_only(model: Any) -> dict[str, int]:
@@ -98,27 +129,22 @@ def last_logits_only(model: Any) -> dict[str, int]:
     return next(({name: 1} for name in ("logits_to_keep", "num_logits_to_keep") if name in names), {})
 
 
-def _copies(cache: Any, count: int) -> Any:
-    copy = deepcopy(cache)
-    copy.batch_repeat_interleave(count)
-    return copy
+def go_on(model: Any, prefix: Prefix, tokens: "torch.Tensor") -> tuple[Prefix, "torch.Tensor"]:
+    """The prefix with `tokens` (prompts, count) behind it, and the logits (prompts, count, vocabulary) after each of
+    them. Uses up the prefix."""
+    import torch
 
-
-def _positions(mask: "torch.Tensor") -> "torch.Tensor":
-    return (mask.cumsum(-1) - 1).clamp(min=0)
-
-
-def go_on(model: Any, cache: Any, mask: "torch.Tensor", tokens: "torch.Tensor") -> "torch.Tensor":
-    """Logits (prompts, new tokens, vocabulary) after `tokens`; `mask` covers them too. Changes `cache`."""
-    output = model(
+    mask = torch.cat([prefix.mask, torch.ones_like(tokens)], dim=1)
+    output = forward(
+        model,
+        prefix.shared,
         input_ids=tokens,
         attention_mask=mask,
-        position_ids=_positions(mask)[:, -tokens.shape[1] :],
-        past_key_values=cache,
-        use_cache=True,
+        position_ids=positions(mask, prefix.shared)[:, -tokens.shape[1] :],
+        past_key_values=prefix.cache,
     )
     logits: torch.Tensor = output.logits.float()
-    return logits
+    return Prefix(mask, prefix.cache, logits[:, -1], prefix.shared), logits
 
 
 def keep_rows(prefix: Prefix, rows: list[int]) -> Prefix:
@@ -127,7 +153,7 @@ def keep_rows(prefix: Prefix, rows: list[int]) -> Prefix:
 
     places = torch.tensor(rows, device=prefix.mask.device)
     prefix.cache.batch_select_indices(places)
-    return Prefix(prefix.mask[places], prefix.cache, prefix.next_logits[places])
+    return Prefix(prefix.mask[places], prefix.cache, prefix.next_logits[places], prefix.shared)
 
 
 def generate(
@@ -137,8 +163,6 @@ def generate(
 
     Prompts whose answer is whole leave the batch once they are half of it.
     """
-    import torch
-
     tokens: list[list[int]] = [[] for _ in range(prefix.next_logits.shape[0])]
     sums, done = [0.0] * len(tokens), [False] * len(tokens)
     live = list(range(len(tokens)))
@@ -159,9 +183,7 @@ def generate(
         if len(kept) * 2 <= len(live):
             prefix = keep_rows(prefix, kept)
             live, choice = [live[place] for place in kept], choice[kept]
-        mask = torch.cat([prefix.mask, torch.ones_like(prefix.mask[:, :1])], dim=1)
-        logits = go_on(model, prefix.cache, mask, choice.unsqueeze(1))[:, -1]
-        prefix = Prefix(mask, prefix.cache, logits)
+        prefix, _ = go_on(model, prefix, choice.unsqueeze(1))
     return [Answered(*pair) for pair in zip(tokens, sums, strict=True)]
 
 

@@ -5,10 +5,10 @@ a mask lets every token see the prompt and the tokens that lead to it, nothing e
 """
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .generation import Answered, Prefix, go_on
+from .generation import Answered, Prefix, forward, go_on, positions
 
 if TYPE_CHECKING:
     import torch
@@ -137,12 +137,14 @@ def read_tree(model: Any, prefix: Prefix, tree: Tree) -> "torch.Tensor":
     visible = torch.cat([prompt, seen.to(device).expand(rows, -1, -1)], dim=-1).unsqueeze(1)
     dtype = model.dtype
     mask = torch.zeros(visible.shape, dtype=dtype, device=device)
-    output = model(
+    after = positions(prefix.mask, prefix.shared)[:, -1:] + 1
+    output = forward(
+        model,
+        prefix.shared,
         input_ids=torch.tensor([tree.tokens] * rows, device=device),
         attention_mask=mask.masked_fill_(~visible, torch.finfo(dtype).min),
-        position_ids=prefix.mask.sum(-1, keepdim=True) + torch.tensor(tree.depths, device=device),
+        position_ids=after + torch.tensor(tree.depths, device=device),
         past_key_values=prefix.cache,
-        use_cache=True,
     )
     prefix.cache.crop(-count)
     logits: torch.Tensor = output.logits.float()
@@ -159,8 +161,8 @@ def score_one_by_one(model: Any, prefix: Prefix, labels: list[list[int]]) -> "to
         total = first[:, tokens[0]].double()
         if len(tokens) > 1:
             fed = torch.tensor([tokens[:-1]] * len(first), device=first.device)
-            mask = torch.cat([prefix.mask, torch.ones_like(fed)], dim=1)
-            logits = go_on(model, deepcopy(prefix.cache), mask, fed).log_softmax(-1)
+            kept = replace(prefix, cache=deepcopy(prefix.cache))
+            logits = go_on(model, kept, fed)[1].log_softmax(-1)
             wanted = torch.tensor([tokens[1:]] * len(first), device=first.device)
             total = total + logits.gather(-1, wanted.unsqueeze(-1)).squeeze(-1).double().sum(-1)
         scores[:, column] = total.cpu()

@@ -10,8 +10,10 @@ from .label_scores import LabelReader
 if TYPE_CHECKING:
     import torch
 
-# Keys and values that a batch may hold: 2 GB for a model of 8 billion parameters.
-TOKENS_AT_ONCE = 16_384
+# Tokens that a batch may hold: on a GPU their keys and values are 2 GB for a model of 8 billion parameters; a processor
+# is slower with more than its caches hold.
+TOKENS_AT_ONCE = {"cuda": 16_384}
+TOKENS_ON_A_PROCESSOR = 4096
 # Fewer tokens than this are read again faster than they are copied.
 FEWEST_SHARED = 8
 # A few prompts may differ: those that lost their beginning to the longest length.
@@ -43,14 +45,21 @@ def starts_with(prompt: list[int], tokens: tuple[int, ...]) -> bool:
     return len(prompt) > len(tokens) and tuple(prompt[: len(tokens)]) == tokens
 
 
-def batches(prompts: list[list[int]], shared: tuple[int, ...], size: int, most: int) -> list[list[int]]:
-    """Numbers of prompts, at most `size` at once and fewer where they are long: those that share their beginning first,
-    short ones before long ones. `most` is the longest answer."""
+def room(device: Any) -> int:
+    """How many tokens a batch may hold on a device."""
+    return TOKENS_AT_ONCE.get(device.type, TOKENS_ON_A_PROCESSOR)
+
+
+def batches(
+    prompts: list[list[int]], shared: tuple[int, ...], size: int, most: int, tokens: int
+) -> list[list[int]]:
+    """Numbers of prompts, at most `size` at once and of `tokens` together: those that share their beginning first, short
+    ones before long ones. `most` is the longest answer."""
     apart = [not starts_with(prompt, shared) for prompt in prompts]
     found: list[list[int]] = []
     for row in sorted(range(len(prompts)), key=lambda row: (apart[row], len(prompts[row]), row)):
         rows = found[-1] if found else []
-        fits = len(rows) < size and (len(rows) + 1) * (len(prompts[row]) + most) <= TOKENS_AT_ONCE
+        fits = len(rows) < size and (len(rows) + 1) * (len(prompts[row]) + most) <= tokens
         if rows and fits and apart[rows[0]] == apart[row]:
             rows.append(row)
         else:
