@@ -29,6 +29,7 @@ LOOK_AT_ACCOUNT = "orphans.look_at"
 CHECK_MACHINE = "machines.check"
 TIDY_MACHINE = "machines.tidy"
 WATCH_DEPLOYMENT = "deployments.watch"
+FETCH_WEIGHTS = "rescues.fetch_weights"
 SWEEP = "sweep.look"
 
 

@@ -24,6 +24,7 @@ celery = Celery(
         "workers.runs",
         "workers.orphans",
         "workers.deployments",
+        "workers.rescues",
         "workers.exports",
         "workers.comparisons",
         "workers.endpoints",

@@ -14,6 +14,7 @@ from app.queue import (
     CHECK_DATASET,
     CHECK_ENDPOINT,
     CHECK_MACHINE,
+    FETCH_WEIGHTS,
     MAKE_EXPORT,
     SWEEP,
     TEST_PAIR,
@@ -42,6 +43,8 @@ from app.tables import (
     MachineState,
     PairTest,
     PairTestState,
+    RescueRow,
+    RescueState,
     Run,
 )
 from workers.celery_app import celery
@@ -63,6 +66,7 @@ WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
     (Judging, (JudgingState.QUEUED, JudgingState.WORKING), ADVANCE_JUDGING),
     (PairTest, (PairTestState.QUEUED,), TEST_PAIR),
     (DeploymentRow, LOOKED, WATCH_DEPLOYMENT),
+    (RescueRow, (RescueState.ASKED,), FETCH_WEIGHTS),
     (Machine, (MachineState.CHECKING, MachineState.READY, MachineState.FAILED), CHECK_MACHINE),
     (MachineJob, (JobState.LEAVING,), TIDY_MACHINE),
 )

@@ -4,7 +4,7 @@ import re
 
 from app.exports.latex import escape, label_of
 from app.exports.methods import packages_of
-from app.exports.state import PaperState
+from app.exports.state import PaperRun, PaperState
 from app.preferences import was_dpo
 
 # Entries as their authors ask for them; each is taken when a run recorded the package.
@@ -127,7 +127,7 @@ def bibtex(state: PaperState) -> str:
     packages = {name for run in state.runs for name in packages_of(run)}
     entries = [_data(state), *_models(state), _tunebook(state)]
     entries += [entry for name, entry in TOOLKITS.items() if name in packages]
-    if any((run.ledger.get("method") or {}).get("resolved") == "lora" for run in state.runs):
+    if any(map(uses_lora, state.runs)):
         entries.append(LORA)
     if any(was_dpo(run.ledger) for run in state.runs):
         entries.append(DPO)
@@ -135,6 +135,15 @@ def bibtex(state: PaperState) -> str:
     if state.pairs:
         entries.append(TESTS)
     return "\n\n".join(entries) + "\n"
+
+
+def uses_lora(run: PaperRun) -> bool:
+    """Whether low-rank adapters were trained: a toolkit says so by its method, a service by a rank of its own or by
+    keeping what concerns LoRA to itself."""
+    if "method" in run.ledger:
+        return bool(run.ledger["method"].get("resolved") == "lora")
+    hidden = (run.snapshot.get("service") or {}).get("undisclosed") or ()
+    return "lora_r" in run.ledger or any(str(name).startswith("LoRA") for name in hidden)
 
 
 def _data(state: PaperState) -> str:

@@ -130,7 +130,9 @@ def objections(
     that stands."""
     budgets = [row for row in session.exec(owned(actor, Budget)) if _applies(row, actor, experiment_id)]
     found = _unknown_prices(budgets, costs)
-    total = sum(cost.microdollars or 0 for cost in costs)
+    # At an unknown price the cap on single runs is what is reserved.
+    each = min((row.cap_microdollars for row in budgets if row.scope == RUN), default=0)
+    total = sum(each if cost.microdollars is None else cost.microdollars for cost in costs)
     for budget in budgets:
         cap = budget.cap_microdollars
         if budget.scope == RUN:
@@ -143,8 +145,7 @@ def objections(
         where = _where(budget, actor, experiment_id)
         spent, reserved = totals(session, *where) if where is not None else (0, 0)
         left = max(cap - spent - reserved, 0)
-        unknown = any(cost.microdollars is None for cost in costs)
-        if total > left or (unknown and not left):
+        if total > left:
             found.append(_over(budget, total, left))
     return found
 
@@ -159,12 +160,19 @@ def _over(budget: Budget, total: int, left: int) -> str:
 
 def _unknown_prices(budgets: Sequence[Budget], costs: Sequence[Cost]) -> list[str]:
     names = list(dict.fromkeys(cost.model for cost in costs if cost.microdollars is None))
-    if not names or any(budget.allow_unknown for budget in budgets):
+    if not names:
         return []
-    return [
-        f"Nobody knows what {names[0]} costs. An admin can allow it with a budget under Settings that takes "
-        "unknown prices."
-    ]
+    if not any(budget.allow_unknown for budget in budgets):
+        return [
+            f"Nobody knows what {names[0]} costs. An admin can allow it with a budget under Settings that takes "
+            "unknown prices, and a cap on each run."
+        ]
+    if not any(budget.scope == RUN for budget in budgets):
+        return [
+            f"Nobody knows what {names[0]} costs, so that nothing could be reserved for it. An admin must also set "
+            "a cap on each run under Settings: it is what such a run reserves."
+        ]
+    return []
 
 
 def run_cap(session: Session, actor: Actor) -> int | None:

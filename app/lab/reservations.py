@@ -33,7 +33,7 @@ def to_reserve(microdollars: int | None) -> int | None:
 
 def reserve(session: Session, actor: Actor, run: Run, provider: str, microdollars: int | None) -> None:
     """Reserves for one new run; the caller holds lock_money() and has asked for objections. At an unknown price the
-    cap on single runs is what it may cost."""
+    cap on single runs is what it may cost; without one the objections allow no launch."""
     cap = run_cap(session, actor) if microdollars is None else None
     session.add(
         Reservation(

@@ -4,11 +4,12 @@ import math
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from app.errors import Invalid
 from app.lab import budgets
 from app.lab.actor import Actor
+from app.tables import Member
 from app.web.forms import Posted, text
 from app.web.pages import page, see
 from app.web.session import Acting, Database
@@ -31,13 +32,15 @@ def add(request: Request, session: Database, actor: Acting, form: Posted) -> Res
         dollars = float(values["cap"].replace("$", "").replace(",", ""))
     except ValueError:
         dollars = math.nan
+    scope, _, member = values["scope"].partition(":")
     try:
         budgets.add_budget(
             session,
             actor,
-            values["scope"],
+            scope,
             dollars,
             values["period"],
+            _member_id(member),
             allow_unknown=values["allow_unknown"] == "on",
         )
     except Invalid as error:
@@ -51,6 +54,19 @@ def remove(budget_id: int, session: Database, actor: Acting) -> Response:
     """Takes a cap away."""
     budgets.remove_budget(session, actor, budget_id)
     return see("/settings/budgets")
+
+
+def _member_id(chosen: str) -> int | None:
+    """The id behind a choice; 0, which is nobody's, for one that cannot be read."""
+    if not chosen:
+        return None
+    return int(chosen) if chosen.isdecimal() and len(chosen) < 10 else 0
+
+
+def _members(session: Session) -> list[tuple[str, str]]:
+    """A choice for each member, where there are several."""
+    members = session.exec(select(Member).order_by(col(Member.name))).all()
+    return [(f"{budgets.MEMBER}:{each.id}", each.name) for each in members] if len(members) > 1 else []
 
 
 def _page(
@@ -68,7 +84,7 @@ def _page(
         status=status,
         lines=budgets.list_budgets(session, actor),
         spending=budgets.spending(session, actor),
-        scopes=list(budgets.WORDS.items()),
+        scopes=[*budgets.WORDS.items(), *_members(session)],
         values=values or EMPTY,
         errors=errors or {},
         admin=actor.role == "admin",

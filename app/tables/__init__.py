@@ -23,6 +23,8 @@ from app.tables.remote import (
     RemoteJobRow,
     ReplyRow,
     ReplyState,
+    RescueRow,
+    RescueState,
     Sent,
 )
 from app.tables.run import ACTIVE, FINAL, LOOKED_AT, Run, RunState
@@ -75,6 +77,8 @@ __all__ = [
     "RemoteJobRow",
     "ReplyRow",
     "ReplyState",
+    "RescueRow",
+    "RescueState",
     "Reservation",
     "Run",
     "RunMetric",

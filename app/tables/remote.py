@@ -169,6 +169,27 @@ class DeploymentRow(Leased, SQLModel, table=True):
     raw: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
 
 
+class RescueState(StrEnum):
+    """`asked -> done`, or `failed` with a note."""
+
+    ASKED = "asked"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class RescueRow(Leased, SQLModel, table=True):
+    """A person's wish to fetch the weights of a finished run, whose first fetch was given up. One for a run."""
+
+    __tablename__ = "rescue"
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: int = Field(foreign_key="run.id", index=True, unique=True)
+    state: str = Field(default=RescueState.ASKED, max_length=20, index=True)
+    # Calls that failed in a row, and what the last one met.
+    failures: int = 0
+    note: str = Field(default="", max_length=1000)
+
+
 class ReplyState(StrEnum):
     """`waiting -> answered` or `failed` (no answer; a person may ask again)."""
 

@@ -110,11 +110,15 @@ def test_unknown_price_needs_a_budget_that_allows_it(
     plan = plan_experiment(session, actor, asked(data, UNKNOWN))
     assert plan.microdollars is None
     assert "Nobody knows what Together unheard-of costs" in plan.problems[0]
-    add_budget(session, actor, "lab", 50, allow_unknown=True)
+    add_budget(session, actor, "lab", 10, allow_unknown=True)
+    (asks,) = plan_experiment(session, actor, asked(data, UNKNOWN)).problems
+    assert "must also set a cap on each run" in asks
     add_budget(session, actor, "run", 7)
     run = launch(session, actor, data, model=UNKNOWN)
     row = session.get_one(Reservation, run.id)
     assert (row.price_known, row.reserved_microdollars) == (False, 7_000_000)
+    (over,) = plan_experiment(session, actor, asked(data, UNKNOWN)).problems
+    assert over == "This may cost $7.00; the lab's budget of $10.00 has $3.00 left."
 
 
 @pytest.mark.laptop

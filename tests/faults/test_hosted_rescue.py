@@ -1,6 +1,7 @@
 """What a training made is fetched at once, whole or not at all: downloads that are cut, refused, or meet a full disk."""
 
 import errno
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from app.runs import outputs
 from app.storage import run_folder
 from app.tables import RunState
 from tests.emulator._world import World
-from tests.hosting import Hosted, go, row_of
+from tests.hosting import Hosted, go, read, row_of
+from workers.rescues import fetch_weights
 
 pytestmark = pytest.mark.laptop
 FIREWORKS = "fireworks/accounts/fireworks/models/qwen3-8b"
@@ -66,6 +68,35 @@ def test_a_download_that_never_works_does_not_hold_up_the_run(
     assert "could be fetched" in row_of(run_id).alarm
     assert "could be fetched" in client.get(f"/runs/{run_id}").text
     assert client.get(f"/runs/{run_id}/weights.zip").status_code == 404
+
+
+def test_weights_that_were_given_up_are_fetched_when_a_person_asks(
+    hosted: Hosted, world: World, client: TestClient
+) -> None:
+    run_id = hosted(model=FIREWORKS)
+    assert client.post(f"/api/v1/runs/{run_id}/fetch-weights").status_code == 409
+    world.fail("_files GET *", "drop", times=-1)
+    go(run_id, until=(RunState.PREDICTING,))
+    world.faults.clear()
+    (before,) = go(run_id)
+    world.fail("_files GET *", "drop", times=-1)
+    assert "Fetch the weights again" in client.get(f"/runs/{run_id}").text
+    for _ in range(2):
+        assert client.post(f"/runs/{run_id}/fetch-weights", follow_redirects=False).status_code == 303
+    assert client.get(f"/api/v1/runs/{run_id}").json()["service"]["weights"] == "asked"
+    fetch_weights(1)
+    assert "are being fetched" in client.get(f"/runs/{run_id}").text
+    assert weights(run_id) == {}
+    world.faults.clear()
+    time.sleep(0.1)
+    fetch_weights(1)
+    fetch_weights(1)
+    assert "adapter_config.json" in weights(run_id)
+    page = client.get(f"/runs/{run_id}").text
+    assert "Fetch the weights again" not in page
+    assert (row_of(run_id).alarm, "could be fetched" in page) == ("", False)
+    assert read(run_id) == before
+    assert client.post(f"/runs/{run_id}/fetch-weights").status_code == 409
 
 
 def test_a_full_disk_is_waited_for(hosted: Hosted, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
