@@ -17,8 +17,8 @@ from app.log import log
 from app.tether import TETHER
 
 # A child that dies is started again after 0.5, 1, 2, ... seconds. One that lived this long had begun to work: whatever
-# ended it, it comes back at once. What never gets that far costs two seconds of a core for each try: at most a tenth.
-FIRST_PAUSE, LONGEST_PAUSE, HEALTHY_SECONDS = 0.5, 20.0, 5.0
+# ended it, it comes back at once. What never gets that far costs two seconds of a core for each try: at most a fifth.
+FIRST_PAUSE, LONGEST_PAUSE, HEALTHY_SECONDS = 0.5, 8.0, 5.0
 LOOK_SECONDS = 0.2
 
 
