@@ -70,7 +70,11 @@ def start_lines(fields: Mapping[str, str], place: str) -> list[str]:
     """Lines of shell: what was entered to come before each run, then the bundle. `place`: the run's folder there."""
     root, bundle = place.rpartition("/runs/")[0], shlex.quote(f"{place}/bundle")
     python, ready = fields.get("python", "").strip(), fields.get("trainer_python", "").strip()
-    lines = ["set -e", f"cd {bundle}", f"export ENVIRONMENTS={shlex.quote(root + '/environments')}"]
+    lines = ["set -e", f"cd {bundle}"]
+    # Where there is a place for environments, the run makes its own.
+    lines += (
+        ["unset ENVIRONMENTS"] if ready else [f"export ENVIRONMENTS={shlex.quote(root + '/environments')}"]
+    )
     if python:
         # A name that leads to it: a link would lead an environment's Python out of its environment.
         lines += [f"mkdir -p {shlex.quote(place + '/bin')}"]

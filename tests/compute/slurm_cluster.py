@@ -36,13 +36,13 @@ SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge/socket
 SlurmctldPort={controller_port}
-SlurmdPort={node_port}
+GresTypes=gpu
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -57,36 +57,38 @@ SlurmdParameters=config_overrides
 SlurmdTimeout=3
 MessageTimeout=3
 KillWait=1
-MinJobAge={min_job_age}
-NodeName={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=8000 State=UNKNOWN
-PartitionName=short Nodes={host} Default=YES MaxTime=INFINITE State=UP
-PartitionName=long Nodes={host} MaxTime=INFINITE State=UP
+PartitionName=short Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PartitionName=long Nodes=ALL MaxTime=INFINITE State=UP
+"""
+# A GPU that is none: Slurm gives it to one job at a time, and nothing can be run on it.
+NODE = """
+NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=8 RealMemory=8000 Gres=gpu:1 State=UNKNOWN
 """
 
 
 class Cluster:
-    """The three daemons. Commands find them by SLURM_CONF."""
+    """The daemons, one slurmd for each node. Commands find them by SLURM_CONF."""
 
-    def __init__(self, min_job_age: int = 300) -> None:
+    def __init__(self, nodes: int = 1) -> None:
         # Short: paths of sockets are limited; and readable above it, as munged asks.
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))
         self.folder.chmod(0o755)
         self.config = self.folder / "slurm.conf"
-        for name in ("munge", "state", "spool"):
+        for name in ("munge", "state"):
             (self.folder / name).mkdir(mode=0o755)
-        self.config.write_text(
-            CONFIG.format(
-                host=socket.gethostname().split(".")[0],
-                folder=self.folder,
-                controller_port=free_port(),
-                node_port=free_port(),
-                min_job_age=min_job_age,
-            )
-        )
+        host = socket.gethostname().split(".")[0]
+        self.names = [f"node{number}" for number in range(nodes)]
+        text = CONFIG.format(host=host, folder=self.folder, controller_port=free_port())
+        for name in self.names:
+            (self.folder / f"spool-{name}").mkdir(mode=0o755)
+            text += NODE.format(name=name, host=host, port=free_port())
+        self.config.write_text(text)
+        (self.folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")
         self.children: dict[str, subprocess.Popen[bytes]] = {}
         self._munge()
         self.start("slurmctld")
-        self.start("slurmd")
+        for name in self.names:
+            self.start(name)
         self.wait_until_up()
 
     def _munge(self) -> None:
@@ -107,13 +109,14 @@ class Cluster:
             time.sleep(0.02)
 
     def start(self, name: str) -> None:
-        """Starts slurmctld or slurmd."""
-        self._child(name, ["-D", "-f", str(self.config)])
+        """Starts slurmctld, or slurmd as the node of that name."""
+        own = [] if name == "slurmctld" else ["-N", name]
+        self._child(name, ["-D", "-f", str(self.config), *own])
 
     def _child(self, name: str, arguments: list[str]) -> None:
         with (self.folder / f"{name}.console").open("ab") as console:
             self.children[name] = subprocess.Popen(
-                [str(PROGRAMS[name]), *arguments],
+                [str(PROGRAMS.get(name) or PROGRAMS["slurmd"]), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -133,7 +136,10 @@ class Cluster:
     def wait_until_up(self, seconds: float = 30) -> None:
         """Until the node takes jobs."""
         end = time.monotonic() + seconds
-        while self.run("sinfo", "-h", "-o", "%T").split()[:1] not in (["idle"], ["mixed"], ["allocated"]):
+        up = {"idle", "mixed", "allocated"}
+        while (
+            not set(states := self.run("sinfo", "-hN", "-p", "short", "-o", "%T").split()) <= up or not states
+        ):
             assert time.monotonic() < end, "Slurm does not come up"
             time.sleep(0.1)
 

@@ -51,7 +51,7 @@ def test_the_script_of_a_run():
         "export LAUNCH_KEY=tb-0123456789abcdef DEADLINE_SECONDS=3600 PYTHONUNBUFFERED=1",
         "set -e",
         "cd /scratch/me/tunebook/runs/tb-0123456789abcdef/bundle",
-        "export ENVIRONMENTS=/scratch/me/tunebook/environments",
+        "unset ENVIRONMENTS",
         "export PYTHON=/opt/env/bin/python",
         "module load cuda",
         "source ~/venv/bin/activate",

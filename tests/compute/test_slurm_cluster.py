@@ -208,11 +208,11 @@ def test_the_node_goes_down(site: Site, cluster: Cluster, tmp_path: Path):
     asked = make_order(tmp_path / "bundle", "sleep 300")
     handle = COMPUTE.submit(site, asked)
     running(site, handle)
-    cluster.end("slurmd", signal.SIGKILL)
+    cluster.end("node0", signal.SIGKILL)
     try:
         ended = over(site, handle, 120)
         assert (ended.phase, ended.state) == (Phase.GONE, "NODE_FAIL")
     finally:
-        cluster.start("slurmd")
+        cluster.start("node0")
         cluster.wait_until_up(60)
     wait_for(lambda: not carriers(asked.launch_key))

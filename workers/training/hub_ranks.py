@@ -1,13 +1,15 @@
-"""Trains on several devices: torchrun starts one process for each, all on this machine. `train_on_all` is called by
-hub.py; `python -m training.hub_ranks FOLDER MODEL` is what torchrun starts.
+"""Trains on several devices: torchrun starts one process for each, on this machine or on all nodes of a batch job.
+`train_on_all` is called by hub.py; `python -m training.hub_ranks FOLDER MODEL` is what torchrun starts.
 """
 
 import os
+import shlex
 import subprocess
 import sys
 import threading
 import time
 import traceback
+import zlib
 from pathlib import Path
 from types import TracebackType
 
@@ -26,10 +28,11 @@ def train_on_all(job: Job, reporter: Reporter, devices: int) -> None:
     """Trains in `devices` processes and waits for them. Raises Failure with what the first one that failed said."""
     reporter.log(f"trains in {devices} processes")
     (job.out / FAILED).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
+    command = _torchrun(job, devices)
     environment = os.environ | {
-        OWNER: str(os.getpid()),
-        "OMP_NUM_THREADS": str(max(1, job.threads // devices)),
+        # Other nodes do not see this process: there the batch system ends what is left.
+        OWNER: str(os.getpid() if nodes() == 1 else 0),
+        "OMP_NUM_THREADS": str(max(1, job.threads * nodes() // devices)),
     }
     name = f"{__package__}.hub_ranks"
     process = subprocess.run(
@@ -45,6 +48,34 @@ def train_on_all(job: Job, reporter: Reporter, devices: int) -> None:
         said.get("message") or f"Training in {devices} processes ended with exit code {process.returncode}.",
         said.get("hint") or "The log and the console of the run say where.",
     )
+
+
+def nodes() -> int:
+    """How many machines share the training: more than one where a batch script says so."""
+    return int(os.environ.get("TRAINING_NODES") or 1)
+
+
+def _torchrun(job: Job, devices: int) -> list[str]:
+    """The command that starts the processes: here, or by the batch system once on each node."""
+    command = [sys.executable, "-m", "torch.distributed.run"]
+    if nodes() == 1:
+        return [*command, "--standalone", f"--nproc-per-node={devices}"]
+    if devices % nodes():
+        raise Failure(
+            f"{devices} devices cannot be shared by {nodes()} nodes.",
+            f"Set devices to a multiple of {nodes()}.",
+        )
+    # Another job on the same node has another port.
+    port = 20_000 + zlib.crc32(job.launch_key.encode()) % 20_000
+    return [
+        *shlex.split(os.environ["TRAINING_SPREAD"]),
+        *command,
+        f"--nnodes={nodes()}",
+        f"--nproc-per-node={devices // nodes()}",
+        "--rdzv-backend=c10d",
+        f"--rdzv-id={job.launch_key}",
+        f"--rdzv-endpoint={os.environ['TRAINING_HEAD']}:{port}",
+    ]
 
 
 class Quiet(Reporter):

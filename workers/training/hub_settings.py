@@ -24,11 +24,13 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Looks; imports nothing but PyTorch."""
+    """Looks; imports nothing but PyTorch. The nodes of a batch job count as one machine."""
     import torch
 
+    from .hub_ranks import nodes
+
     wanted = ("bitsandbytes", "flash_attn", "liger_kernel")
-    return Machine(torch.cuda.device_count(), frozenset(name for name in wanted if find_spec(name)))
+    return Machine(torch.cuda.device_count() * nodes(), frozenset(name for name in wanted if find_spec(name)))
 
 
 def settle(asked: dict[str, Any], machine: Machine) -> dict[str, Any]:
