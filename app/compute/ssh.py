@@ -70,7 +70,8 @@ def submit(site: Site, order: Order) -> dict[str, Any]:
 def _order(site: Site, order: Order, staged: Mapping[str, Any]) -> dict[str, Any]:
     """What the watcher reads: how long, and on which devices. Runs without a GPU take turns by places."""
     devices = [gpu[0] for gpu in _wanted(site, staged["gpus"])]
-    if order.gpus > len(devices):
+    # Without any GPU a run that asks for several trains in as many processes.
+    if devices and order.gpus > len(devices):
         raise Refused(
             f"The run asks for {order.gpus} GPUs, and the host has {len(devices)}.",
             "Ask for fewer, or go elsewhere.",
@@ -83,7 +84,7 @@ def _order(site: Site, order: Order, staged: Mapping[str, Any]) -> dict[str, Any
         "deadline": order.deadline_seconds,
         "gpus": bool(devices),
         "devices": devices or [f"place-{number}" for number in range(at_once)],
-        "needs": max(1, order.gpus),
+        "needs": max(1, order.gpus) if devices else 1,
     }
 
 

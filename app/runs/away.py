@@ -68,6 +68,7 @@ def order_of(run: Run, place: Ground) -> Order:
         folder,
         deadline_seconds(place),
         base=base_folder(folder),
+        gpus=gpus_asked_for(folder),
         label=f"run {run.id}, {run.model}"[:100],
         hub_token=settings().hf_token,
     )
@@ -79,6 +80,16 @@ def base_folder(folder: Path) -> Path | None:
         return Path(json.loads((folder / HERE).read_text(encoding="utf-8"))["model_path"])
     except (OSError, ValueError, KeyError):
         return None
+
+
+def gpus_asked_for(folder: Path) -> int:
+    """Devices that the run names; 0 where it takes what it finds."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        devices = config["hyperparameters"]["devices"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    return devices if isinstance(devices, int) and devices > 1 else 0
 
 
 def deadline_seconds(place: Ground) -> float:

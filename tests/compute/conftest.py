@@ -45,6 +45,13 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     yield from own_sshd(tmp_path_factory.mktemp("sshd"))
 
 
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Sshd]:
+    """A server of the test's own, which it may break."""
+    (tmp_path / "sshd").mkdir()
+    yield from own_sshd(tmp_path / "sshd")
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A Slurm of one node that the tests of a process share; whoever ends a daemon starts it again."""

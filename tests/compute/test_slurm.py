@@ -62,6 +62,7 @@ def test_the_script_of_a_run():
 
 def test_gpus_on_several_nodes():
     assert shape({}, 0) == (1, 0)
+    assert shape({}, 2) == (1, 0)
     assert shape({"gpus": "2"}, 0) == (1, 2)
     assert shape({"gpus": "2", "gpus_per_node": "4"}, 1) == (1, 1)
     assert shape({"gpus_per_node": "4"}, 8) == (2, 4)

@@ -236,7 +236,33 @@ def test_what_comes_before_a_run():
     assert "export PYTHON=/env/bin/python" in start_lines({"trainer_python": "/env/bin/python"}, "/a/runs/k")
 
 
-def test_more_gpus_than_there_are(site: Site, tmp_path: Path):
-    with pytest.raises(Refused, match="4 GPUs, and the host has 0"):
-        COMPUTE.submit(site, replace(order(tmp_path, "true"), gpus=4))
+def test_runs_share_the_gpus_of_the_host(own: Sshd, tmp_path: Path):
+    fake = tmp_path / "bin"
+    fake.mkdir()
+    listed = "".join(f"echo '{number}, NVIDIA H100, 81559'\n" for number in range(3))
+    (fake / "nvidia-smi").write_text(f"#!/bin/sh\n{listed}")
+    (fake / "nvidia-smi").chmod(0o755)
+    own.stop()
+    own.environment["PATH"] = f"{fake}:/usr/bin:/bin"
+    own.start()
+    site = own.site(tmp_path, gpus="0 2")
+    seen = COMPUTE.check(site)
+    assert seen.note.startswith("2 × NVIDIA H100, Python")
+    assert seen.facts["gpus"] == [{"name": "NVIDIA H100", "memory_bytes": 81559 << 20}] * 2
+    does = "echo $CUDA_VISIBLE_DEVICES > out/log.txt; until [ -e go ]; do sleep 0.05; done"
+    handles = [COMPUTE.submit(site, order(tmp_path, does, str(number))) for number in range(3)]
+    logs = [Path(each["folder"]) / "bundle" / "out" / "log.txt" for each in handles]
+    wait_for(lambda: sum(log.exists() for log in logs) == 2)
+    wait_for(lambda: sorted(log.read_text() for log in logs if log.exists()) == ["0\n", "2\n"])
+    phases = [phase(site, each) for each in handles]
+    assert sorted(phases) == [Phase.RUNNING, Phase.RUNNING, Phase.WAITING]
+    both = COMPUTE.submit(site, replace(order(tmp_path, does, "both"), gpus=2))
+    for each in [*handles, both]:
+        (Path(each["folder"]) / "bundle" / "go").touch()
+    assert over(site, both).phase == Phase.ENDED
+    assert (Path(both["folder"]) / "bundle" / "out" / "log.txt").read_text() == "0,2\n"
+    with pytest.raises(Refused, match="4 GPUs, and the host has 2"):
+        COMPUTE.submit(site, replace(order(tmp_path, "true", "many"), gpus=4))
+    for each in [*handles, both]:
+        COMPUTE.release(site, each)
     assert list((tmp_path / "there" / "runs").iterdir()) == []

@@ -17,16 +17,9 @@ from app.compute._base import Phase, Site
 from app.compute._host import program
 from app.compute.ssh import COMPUTE
 from app.errors import AlreadyThere, Busy, KeyRefused
-from tests.compute.ssh_server import Sshd, carriers, make_order, own_sshd, wait_for
+from tests.compute.ssh_server import Sshd, carriers, make_order, wait_for
 
 MEGABYTE = 1 << 20
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Sshd]:
-    """A server of the test's own, which it may break."""
-    (tmp_path / "sshd").mkdir()
-    yield from own_sshd(tmp_path / "sshd")
 
 
 @pytest.fixture

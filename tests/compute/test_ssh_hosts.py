@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,9 @@ import pytest
 from app.compute._base import Phase, Site
 from app.compute.ssh import COMPUTE
 from app.errors import Refused
-from tests.compute.ssh_server import Sshd, make_order, own_sshd, wait_for
+from tests.compute.ssh_server import Sshd, make_order, wait_for
 
 MEGABYTE = 1 << 20
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Sshd]:
-    """A server of the test's own, which it may break."""
-    (tmp_path / "sshd").mkdir()
-    yield from own_sshd(tmp_path / "sshd")
 
 
 def tools(folder: Path, *names: str) -> str:

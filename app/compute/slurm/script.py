@@ -70,9 +70,11 @@ def quoted(path: str) -> str:
 
 
 def shape(fields: Mapping[str, str], gpus: int) -> tuple[int, int]:
-    """(nodes, GPUs on each): for what the run asks, else for what was entered."""
-    asked = gpus or int(fields.get("gpus") or 0)
-    most = int(fields.get("gpus_per_node") or 0) or asked
+    """(nodes, GPUs on each): for what the run asks, else for what was entered. A place for which no GPUs were entered
+    gives none: there a run that asks for several devices trains in as many processes."""
+    usual, most = int(fields.get("gpus") or 0), int(fields.get("gpus_per_node") or 0)
+    asked = (gpus or usual) if usual or most else 0
+    most = most or asked
     if asked <= most or asked == 0:
         return 1, asked
     if asked % most:
