@@ -7,12 +7,14 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
 
+from app.catalog.shelf import read_shelf
 from app.datasets.queries import find_split
 from app.datasets.validation import FromTrain
 from app.errors import Invalid
 from app.experiments.designs import read_design
 from app.experiments.experiment_file import dataset_by_hash, experiment_yaml, settled_row, split_by_hash
 from app.experiments.imports import import_predictions
+from app.experiments.launch_page import ask_about_models
 from app.experiments.lock import unlock_test
 from app.experiments.queries import experiment_view, list_experiments
 from app.experiments.rendered import rendered_plan
@@ -92,7 +94,7 @@ def get_experiments(session: Database, actor: Acting, before: int | None = None)
 def post_experiment(
     asked: ExperimentAsked, response: Response, session: Database, actor: Acting
 ) -> dict[str, Any]:
-    """Launches, or with `dry_run` only says what would be launched."""
+    """Launches, or with `dry_run` only says what would be launched, and asks services for the limits of its models."""
     chosen = _split(session, actor, asked)
     dataset, split = data_of(session, actor, chosen.dataset_id, chosen.id or 0)
     request = LaunchRequest(
@@ -114,6 +116,7 @@ def post_experiment(
     if asked.dry_run:
         response.status_code = 200
         plan = plan_experiment(session, actor, request)
+        ask_about_models(session, plan, read_shelf(session, actor))
         return plan_json(plan, rendered_plan(session, actor, request, plan))
     experiment = launch_experiment(session, actor, request)
     return experiment_json(experiment_view(session, actor, experiment.id or 0))

@@ -167,10 +167,10 @@ def launch_page(session: Session, actor: Actor, form: LaunchForm, tiles: bool = 
     )
 
 
-def ask_about_models(session: Session, view: LaunchPage) -> None:
+def ask_about_models(session: Session, plan: Plan | None, shelf: Shelf) -> None:
     """Has services asked about the models of the plan of which they have not said everything yet."""
-    for row in view.plan.rows if view.plan else ():
-        shop = view.shelf.shops.get(row.model.provider)
+    for row in plan.rows if plan else ():
+        shop = shelf.shops.get(row.model.provider)
         if row.model.to_look_at and shop and shop.credential and row.model.offer:
             ask_look(session, shop.credential, row.model.offer)
 

@@ -61,7 +61,7 @@ def new_page(
 def plan_fragment(session: Database, actor: Acting, form: Posted) -> HTMLResponse:
     """The plan for what is ticked now; asked for by the page at every change."""
     view = launch_page(session, actor, read_launch_form(form), tiles=False)
-    ask_about_models(session, view)
+    ask_about_models(session, view.plan, view.shelf)
     return fragment("experiments/_plan.html", view=view)
 
 

@@ -77,6 +77,8 @@ def plan_json(plan: Plan, rendered: Sequence[Sequence[dict[str, Any]]] = ()) -> 
         "seconds": plan.seconds,
         "cost_microdollars": plan.microdollars,
         "problems": plan.problems,
+        # Services that are just being asked for a model's limits: the same again says more in a moment.
+        "asking": plan.asking,
         "remarks": plan.remarks,
         "design": plan.design.to_json(),
         "cells": len(plan.cells.cells),

@@ -48,9 +48,12 @@ def test_ticked_model_is_asked_about_and_launched(
     assert "asking Together about its limits" in plan
     assert 'hx-trigger="load delay:1s"' in plan
     (asked,) = {row_id for task, row_id in sent if task == LOOK_AT_MODEL}
+    body = {"dataset_id": dataset.id, "models": [{"model": MODEL}], "dry_run": True}
+    assert client.post("/api/v1/experiments", json=body).json()["asking"] == ["Together"]
     look_at_model(asked)
     plan = client.post("/experiments/plan", data=form).text
     assert "asking Together" not in plan
+    assert client.post("/api/v1/experiments", json=body).json()["asking"] == []
     assert session.get_one(StoredOffer, asked).answered_at
     session.rollback()
     started = client.post("/experiments", data=form, follow_redirects=False)
