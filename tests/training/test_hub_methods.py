@@ -57,6 +57,11 @@ def _adapter(folder: Path) -> dict[str, Any]:
         ({"attention": "eager", "padding_free": "yes"}, {"attention": "eager", "padding_free": True}),
         ({"lora_targets": "q_proj, v_proj", "lora_dropout": 0.1}, {"lora_targets": "q_proj, v_proj"}),
         pytest.param({"quantization": "4bit"}, {"quantization": "4bit"}, marks=linux),
+        pytest.param(
+            {"quantization": "4bit", "gradient_checkpointing": "yes", "precision": "bf16", "packing": True},
+            {"gradient_checkpointing": True, "base_weights": "bfloat16"},
+            marks=linux,
+        ),
         pytest.param({"quantization": "4bit", "use_dora": True}, {"use_dora": True}, marks=linux),
         pytest.param({"quantization": "8bit"}, {"quantization": "8bit"}, marks=linux),
     ],

@@ -135,10 +135,8 @@ def ready(base: Any, values: dict[str, Any]) -> Any:
     base.config.use_cache = False
     if values["method"] == "full":
         return base
-    from peft import get_peft_model, prepare_model_for_kbit_training
+    from peft import get_peft_model
 
-    if values["quantization"] != "none":
-        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=False)
     model = get_peft_model(base, lora_config(values))
     if values["gradient_checkpointing"]:
         model.enable_input_require_grads()

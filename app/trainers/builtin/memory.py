@@ -57,8 +57,8 @@ def held_bytes(shape: Shape, values: Mapping[str, Any], on_gpu: bool) -> float:
         frozen = QUANTIZED_BYTES.get(values["quantization"], wide)
         held = shape.parameters * frozen + _adapter(shape, values) * TRAINED_BYTES
         if frozen != wide:
-            # The embedding stays as it is.
-            held += shape.vocabulary * shape.width * (wide - frozen)
+            # The embedding and the last layer stay as they are.
+            held += 2 * shape.vocabulary * shape.width * (wide - frozen)
     many = values["devices"] if values["distributed"] == "fsdp" and values["devices"] != "auto" else 1
     return held / many
 
