@@ -1,9 +1,11 @@
 """The tasks that look at compute and clear it up."""
 
+from dataclasses import replace
+
 from sqlmodel import col, select
 
 from app.clock import in_seconds
-from app.compute._base import Checked
+from app.compute._base import Site
 from app.db import session_scope
 from app.errors import TunebookError
 from app.log import log
@@ -25,28 +27,28 @@ def check(machine_id: int) -> None:
             return
         with session_scope(write=False) as session:
             machine = session.get_one(Machine, machine_id)
-        found: list[Checked] = []
-        orphans: list[list[dict[str, object]]] = []
 
         def fail(message: str, hint: str) -> None:
             with held.write() as session:
                 keep_check(session.get_one(Machine, machine_id), None, f"{message} {hint}".strip())
 
         def look() -> None:
-            found.append(compute_of(machine).check(site_of(machine)))
-            orphans.append(_orphans(machine))
+            site = site_of(machine)
+            found = compute_of(machine).check(site)
+            # What the look learned, such as a host's key, holds from here on.
+            orphans = _orphans(machine, replace(site, fields={**site.fields, **found.learned}))
             with held.write() as session:
                 row = session.get_one(Machine, machine_id)
-                keep_check(row, found[0], "")
-                row.orphans = orphans[0]
+                keep_check(row, found, "")
+                row.orphans = orphans
                 row.stopping = [key for key in row.stopping if key not in machine.stopping]
 
         guarded(look, fail, "looking at compute")
 
 
-def _orphans(machine: Machine) -> list[dict[str, object]]:
+def _orphans(machine: Machine, site: Site) -> list[dict[str, object]]:
     """Ends those that a person wants ended; gives the others that belong to no run under way."""
-    compute, site = compute_of(machine), site_of(machine)
+    compute = compute_of(machine)
     listed = list(compute.jobs(site))
     for job in listed:
         if job.launch_key in machine.stopping:

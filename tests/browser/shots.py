@@ -57,6 +57,7 @@ def addresses() -> dict[str, str]:
         "settings": "/settings",
         "settings-services": "/settings/services",
         "settings-budgets": "/settings/budgets",
+        "settings-compute": "/settings/compute",
         "api": "/api/docs",
         "missing": "/runs/999999",
     }
