@@ -11,12 +11,16 @@ import pytest
 
 from app.clock import now
 from app.config import settings
-from app.db import dispose
+from app.db import dispose, session_scope
+from app.lab.actor import first_actor
+from app.lab.budgets import add_budget, remove_budget
+from app.lab.reservations import reserve
 from app.providers import openai
 from app.registry import load_kinds
 from app.runs import hosted as rules
 from app.runs.hosted_decide import create_again
-from app.tables import FINAL, RunState, Sent
+from app.runs.paused import resume
+from app.tables import FINAL, Reservation, Run, RunState, Sent
 from tests.emulator._world import World
 from tests.hosting import CREATE, LIST, Hosted, change, go, read, row_of, unconfirmed
 from tests.stack import wait_for
@@ -244,3 +248,27 @@ def test_what_says_that_a_create_leaves_is_on_disk_before_it_does(
     monkeypatch.setattr(os, "fsync", fsync)
     go(run_id, until=(RunState.TRAINING, RunState.DONE))
     assert seen == [(Sent.SENDING, 0)]
+
+
+def test_rows_that_cost_more_than_was_reserved_are_not_sent_to_training_without_money(
+    hosted: Hosted, world: World
+) -> None:
+    """The service names no price, and the rows turn out longer than the data set's average: nothing is created before
+    the caps allow what they cost."""
+    run_id = hosted()
+    with session_scope() as session:
+        run, actor = session.get_one(Run, run_id), first_actor(session)
+        reserve(session, actor, run, "openai", 100)
+        cap = add_budget(session, actor, "lab", 0.0002).id or 0
+    (run,) = go(run_id)
+    assert (run.state, world.count(CREATE)) == (RunState.PAUSED, 0)
+    assert "is reserved. This may cost" in run.error
+    with session_scope() as session:
+        remove_budget(session, first_actor(session), cap)
+        resume(session, session.get_one(Run, run_id))
+    (run,) = go(run_id)
+    assert (run.state, world.count(CREATE)) == (RunState.DONE, 1)
+    with session_scope(write=False) as session:
+        row = session.get_one(Reservation, run_id)
+    assert world.microdollars["openai"] <= row.reserved_microdollars
+    assert row.spent_microdollars <= row.reserved_microdollars
