@@ -12,6 +12,7 @@ from app.config import settings
 from app.errors import Invalid
 from app.hyperparameters import Hyperparameter
 from app.providers import providers
+from app.trainers import _prediction
 from app.trainers._shared import fields_of
 
 
@@ -29,6 +30,8 @@ class DataFacts:
     mean_characters: float
     # Room for the longest answer.
     answer_tokens: int = 64
+    # The JSON schema of the answers where all rows name the same; empty where they do not.
+    answer_schema: str = ""
     groups: dict[str, int] = field(default_factory=dict)
     # Items that have a rejected answer, by part.
     rejected: dict[str, int] = field(default_factory=dict)
@@ -162,7 +165,10 @@ def _problems(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> list
 
 
 def _toolkit_problems(model: Model, facts: DataFacts, values: Mapping[str, Any]) -> list[str]:
-    found = list(toolkits()[model.trainer].problems(values))
+    found = [
+        *toolkits()[model.trainer].problems(values),
+        *_prediction.problems(model.label, facts.task, values),
+    ]
     longest = values.get("max_seq_len")
     if longest is not None and facts.max_tokens > longest:
         found.append(

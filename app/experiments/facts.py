@@ -1,6 +1,7 @@
 """What models must know of a split before they are launched. Used by the plan, the designs and cloned runs."""
 
 from app.catalog.facts import DataFacts
+from app.datasets.answer_schema import answer_schema
 from app.datasets.leaks import ceiling_of, ceiling_sentence
 from app.runs.prepare import max_new_tokens
 from app.tables import Dataset, Split
@@ -19,6 +20,7 @@ def data_facts(dataset: Dataset, split: Split) -> DataFacts:
         max_tokens=int(facts.get("max_tokens") or 0),
         mean_characters=float(facts.get("mean_characters") or 0),
         answer_tokens=max_new_tokens(dataset),
+        answer_schema=answer_schema(dataset),
         rejected=dict(split.facts.get("rejected") or {}),
         ceiling=ceiling_sentence(ceiling_of(dataset, split)),
     )

@@ -10,6 +10,7 @@ import yaml
 
 from app.hyperparameters import Hyperparameter
 from app.trainers._base import Job, Toolkit, Values
+from app.trainers._prediction import AT_ONCE, DECODING, FREE, LABELS
 
 SHARED = (
     Hyperparameter(
@@ -74,9 +75,9 @@ SHARED = (
         "Saves memory, costs about a third more time. auto: on with a GPU, off on a CPU.",
         choices=("auto", "yes", "no"),
     ),
-    Hyperparameter(
-        "predict_batch_size", "Items at once when predicting", "int", 16, minimum=1, maximum=4096
-    ),
+    AT_ONCE,
+    # A toolkit's environment holds nothing that follows a schema.
+    replace(DECODING, choices=(FREE, LABELS)),
 )  # fmt: skip
 # What a toolkit has beyond our vocabulary is passed through by name; toolkits that take YAML name this among their own.
 OWN_SETTINGS = Hyperparameter(
@@ -87,7 +88,8 @@ OWN_SETTINGS = Hyperparameter(
 )  # fmt: skip
 SETTING = re.compile(r"""(?:"[^"]*"|'[^']*'|[^;\n"'])+""")
 # Every toolkit has these: the seed is the run's own, and Tunebook predicts itself.
-ALWAYS = ("predict_batch_size",)
+# Only those whose weights Transformers reads can be asked for labels.
+ALWAYS, DECODED = (AT_ONCE.name, DECODING.name), ("peft", "hf")
 LORA = ("lora_r", "lora_alpha", "lora_dropout", "lora_targets", "use_dora")
 
 
@@ -100,14 +102,18 @@ def fields_of(toolkit: Toolkit) -> tuple[Hyperparameter, ...]:
             choices=toolkit.choices.get(shape.name, shape.choices),
         )
         for shape in SHARED
-        if shape.name in toolkit.keys or shape.name in ALWAYS
+        if shape.name in toolkit.keys or _everywhere(shape.name, toolkit)
     ]
     return (*shared, *toolkit.own)
 
 
 def lacking(toolkit: Toolkit) -> tuple[str, ...]:
     """The shared hyperparameters that the toolkit cannot express, by name."""
-    return tuple(s.name for s in SHARED if s.name not in toolkit.keys and s.name not in ALWAYS)
+    return tuple(s.name for s in SHARED if s.name not in toolkit.keys and not _everywhere(s.name, toolkit))
+
+
+def _everywhere(name: str, toolkit: Toolkit) -> bool:
+    return name in ALWAYS and (name != DECODING.name or toolkit.weights in DECODED)
 
 
 def settle(job: Job) -> dict[str, Any]:

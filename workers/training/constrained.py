@@ -65,9 +65,9 @@ class Constraint:
     """A JSON schema for one tokenizer, whose answers end with one of `ends`."""
 
     def __init__(self, schema: dict[str, Any], tokenizer: Any, ends: set[int]) -> None:
+        self._grammar = grammar(schema)
         from llguidance.hf import from_tokenizer
 
-        self._grammar = grammar(schema)
         self._tokenizer = from_tokenizer(tokenizer, eos_token=sorted(ends))
 
     def start(self, count: int) -> "Matchers":

@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import torch
 
-# Tokens that the keys and values of a batch can grow by before they are copied.
-ROOM = 64
-
 
 @dataclass(frozen=True)
 class Answered:
@@ -119,7 +116,7 @@ def _give_room(cache: Any) -> None:
     except ImportError:
         # Transformers before 4.54 keeps keys and values otherwise.
         return
-    give_room(cache, ROOM)
+    give_room(cache)
 
 
 def last_logits_only(model: Any) -> dict[str, int]:

@@ -74,10 +74,8 @@ def _attend(
         return _fused(shared, query, key, value, mask, scale)
     weights = query.shape[1] * query.shape[2] * (shared[0].shape[2] + key.shape[2])
     at_once = max(1, WEIGHTS_AT_ONCE // weights)
-    pieces = [
-        _rows(shared, *part, scale, softcap)
-        for part in zip(*(whole.split(at_once) for whole in (query, key, value, mask)), strict=True)
-    ]
+    parts = zip(*(whole.split(at_once) for whole in (query, key, value, mask)), strict=True)
+    pieces = [_rows(shared, q, k, v, m, scale, softcap) for q, k, v, m in parts]
     return torch.cat(pieces) if len(pieces) > 1 else pieces[0]
 
 
@@ -90,14 +88,16 @@ def _fused(
     scale: float,
 ) -> torch.Tensor:
     repeats = query.shape[1] // key.shape[1]
-    both = [
+    keys, values = (
         torch.cat([far.expand(len(query), -1, -1, -1), near], dim=2)
         for far, near in zip(shared, (key, value), strict=True)
-    ]
+    )
     if repeats > 1:
-        both = [part.repeat_interleave(repeats, dim=1) for part in both]
+        keys, values = (part.repeat_interleave(repeats, dim=1) for part in (keys, values))
     whole = torch.nn.functional.pad(mask[..., : key.shape[2]], (shared[0].shape[2], 0))
-    answer = torch.nn.functional.scaled_dot_product_attention(query, *both, attn_mask=whole, scale=scale)
+    answer = torch.nn.functional.scaled_dot_product_attention(
+        query, keys, values, attn_mask=whole, scale=scale
+    )
     return answer.transpose(1, 2)
 
 

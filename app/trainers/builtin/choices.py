@@ -6,6 +6,7 @@ from typing import Any
 
 from app.preferences import DPO, is_dpo
 from app.preferences import LORA_RATE as DPO_RATE
+from app.trainers import _prediction
 from app.trainers.builtin.estimate import shape_known
 from app.trainers.builtin.fields import hyperparameters
 from app.trainers.builtin.memory import GPU, held_bytes, memory_bytes, room
@@ -33,6 +34,7 @@ def suggest(model_id: str, facts: Mapping[str, Any]) -> dict[str, Any]:
             values["vocabulary"] = 2048
     else:
         values["max_seq_len"] = _room(longest, 256, LONGEST_ROW)
+    values["answer_schema"] = facts.get("answer_schema") or ""
     return values
 
 
@@ -78,7 +80,7 @@ def _lora(r: int, alpha: int) -> dict[str, Any]:
 def problems(model_id: str, facts: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
     """What would go wrong, as sentences; empty when it can be launched."""
     label = model_id.partition("/")[2]
-    found = []
+    found = _prediction.problems(label, facts["task"], values)
     if model_id.startswith("starter/") and facts["train_items"] < FEWEST_ITEMS:
         found.append(
             f"{model_id} has {facts['train_items']} training items and needs at least {FEWEST_ITEMS}: "

@@ -2,6 +2,7 @@
 
 from app import preferences
 from app.hyperparameters import Hyperparameter
+from app.trainers._prediction import AT_ONCE, DECODING, PREDICTOR, SCHEMA
 
 SCHEDULES = ("cosine", "linear", "constant")
 
@@ -53,9 +54,9 @@ STARTER = (
         "shuffle", "Shuffle", "bool", True,
         "yes: a new order in every epoch, by seed. no: the order of the file, in every epoch.",
     ),
-    Hyperparameter(
-        "predict_batch_size", "Items at once when predicting", "int", 64, minimum=1, maximum=4096
-    ),
+    AT_ONCE,
+    DECODING,
+    SCHEMA,
 )  # fmt: skip
 
 HUGGING_FACE = (
@@ -174,9 +175,10 @@ HUGGING_FACE = (
         "shuffle", "Shuffle", "bool", True,
         "yes: a new order in every epoch, by seed. no: the order of the file, in every epoch.",
     ),
-    Hyperparameter(
-        "predict_batch_size", "Items at once when predicting", "int", 16, minimum=1, maximum=4096
-    ),
+    AT_ONCE,
+    DECODING,
+    SCHEMA,
+    PREDICTOR,
 )  # fmt: skip
 
 
