@@ -145,6 +145,7 @@ def test_a_release_ends_what_still_runs(site: Site, tmp_path: Path):
     assert COMPUTE.status(site, handle).state == "removed"
 
 
+@pytest.mark.slow
 def test_runs_take_turns(site: Site, tmp_path: Path):
     first, second, third = (order(tmp_path, "until [ -e go ]; do sleep 0.05; done", str(n)) for n in range(3))
     handles = [COMPUTE.submit(site, each) for each in (first, second, third)]
@@ -236,6 +237,7 @@ def test_what_comes_before_a_run():
     assert "export PYTHON=/env/bin/python" in start_lines({"trainer_python": "/env/bin/python"}, "/a/runs/k")
 
 
+@pytest.mark.slow
 def test_runs_share_the_gpus_of_the_host(own: Sshd, tmp_path: Path):
     fake = tmp_path / "bin"
     fake.mkdir()

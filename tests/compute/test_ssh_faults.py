@@ -165,6 +165,7 @@ def test_the_program_does_nothing_when_it_is_cut_off(tmp_path: Path):
     assert b"answer" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_host_was_restarted(site: Site, tmp_path: Path):
     asked = make_order(tmp_path / "bundle", "sleep 300")
     handle = COMPUTE.submit(site, asked)

@@ -69,6 +69,7 @@ def test_the_host_has_no_python(own: Sshd, tmp_path: Path):
     assert "Install Python" in caught.value.hint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rsync", [True, False])
 def test_the_disk_is_full(own: Sshd, tmp_path: Path, rsync: bool):
     there = tmp_path / "there"
