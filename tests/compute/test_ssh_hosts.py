@@ -1,12 +1,15 @@
 """Hosts over SSH that lack something: no rsync, no Python, no room on the disk."""
 
+import ast
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from app.compute import _host
 from app.compute._base import Phase, Site
+from app.compute._host import PARTS
 from app.compute.ssh import COMPUTE
 from app.errors import Refused
 from tests.compute.ssh_server import Sshd, make_order, wait_for
@@ -96,3 +99,8 @@ def test_the_disk_is_full(own: Sshd, tmp_path: Path, rsync: bool):
         assert COMPUTE.find(site, asked.launch_key) == []
     finally:
         subprocess.run(["umount", "-l", str(there)], check=True)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_what_is_sent_there_is_read_by_an_old_python(part: str):
+    ast.parse((Path(_host.__file__).parent / part).read_text(), part, feature_version=(3, 6))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.compute.ssh import COMPUTE
-from app.errors import KeyRefused, Refused
+from app.errors import Busy, KeyRefused, Refused
 from tests.compute.ssh_server import Sshd, replaced, wait_for
 
 
@@ -73,3 +73,27 @@ def test_a_host_behind_another(sshd: Sshd, tmp_path: Path):
     site = sshd.site(tmp_path, jump=f"localhost:{sshd.port}")
     assert COMPUTE.jobs(site) == []
     assert sshd.logged("Accepted publickey") == before + 2
+
+
+def test_a_name_of_the_own_configuration(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    (tmp_path / ".ssh").mkdir()
+    own = tmp_path / ".ssh" / "config"
+    own.write_text(f"Host lab\n  HostName 127.0.0.1\n  Port {sshd.port}\n  IdentityFile {sshd.folder}/key\n")
+    own.chmod(0o600)
+    fresh = sshd.site(tmp_path, "", host="lab", port="", host_key="")
+    assert COMPUTE.jobs(replaced(fresh, **COMPUTE.check(fresh).learned)) == []
+    # With a key of its own a place heeds nobody's configuration.
+    with pytest.raises(Busy, match="cannot be reached"):
+        COMPUTE.check(sshd.site(tmp_path, host="lab", port="", host_key=""))
+
+
+def test_the_keys_of_a_host_and_of_its_jump_host_are_learned(sshd: Sshd, tmp_path: Path):
+    fresh = sshd.site(tmp_path, jump=f"localhost:{sshd.port}", host_key="")
+    learned = COMPUTE.check(fresh).learned["host_key"]
+    assert [line.split()[0] for line in learned.splitlines()] == [
+        f"[localhost]:{sshd.port}",
+        f"[127.0.0.1]:{sshd.port}",
+    ]
+    assert COMPUTE.jobs(replaced(fresh, host_key=learned)) == []
