@@ -61,7 +61,7 @@ OFFERS = tuple(
 
 def check_key(api: Api) -> KeyCheck:
     """Whose key it is: free, and refused for a wrong one."""
-    user = mapping(api.get("v1/users/current"))
+    user = mapping(api.get("users/current"))
     tenant = text(mapping(user, "tenant"), "shortCode")
     return KeyCheck(
         text(user, "email") or text(user, "username"), f"The tenant is {tenant}." if tenant else ""

@@ -61,9 +61,18 @@ def error(status: int, message: str, code: str) -> Any:
 SERVICE = Service("predibase", "", error=error)
 
 
-@SERVICE.route("GET", "/v1/users/current")
+@SERVICE.route("GET", "/users/current")
 def user(call: Call) -> Any:
-    return {"id": 1, "username": "lab", "email": "lab@example.org", "tenant": {"shortCode": "tenant"}}
+    plan = {
+        "id": 1,
+        "tier": "free",
+        "isTrial": False,
+        "expiration": None,
+        "daysRemainingInPlan": None,
+        "active": True,
+    }
+    tenant = {"name": "Lab", "shortCode": "tenant", "subscription": plan}
+    return {"id": 1, "uuid": "user-1", "username": "lab", "email": "lab@example.org", "tenant": tenant}
 
 
 @SERVICE.route("GET", "/v2/deployments", query=("type",))
@@ -75,7 +84,7 @@ def deployments(call: Call) -> Any:
 def begin(call: Call) -> Any:
     token = call.world.new_id("upload")
     address = call.world.url("_files", f"/{token}")
-    return {"presignedUrl": address, "uploadToken": token, "requiredHeaders": {"x-amz-acl": "private"}}
+    return {"presignedUrl": address, "uploadToken": token, "requiredHeaders": {}}
 
 
 @SERVICE.route("PUT", "/v2/datasets/upload", body=REGISTER)
@@ -165,7 +174,7 @@ def create(call: Call) -> Any:
         "targetRepoName": asked["repo"],
         "targetVersionTag": tag,
         "accelerator": {"id": "a10_24gb_100"},
-        "params": json.dumps(asked["params"]),
+        "params": asked["params"],
         "createdAt": moment,
         "_pupil": pupil_of([data["_content"]]),
         "_timeline": Timeline(STAGES, "completed", call.world.now()),
