@@ -1,6 +1,7 @@
 """BibTeX of what a comparison used: toolkits by what the runs recorded, methods, the models and the data."""
 
 import re
+from collections.abc import Iterable
 
 from app.exports.latex import escape, label_of
 from app.exports.methods import packages_of
@@ -69,6 +70,36 @@ LORA = """@inproceedings{lora,
   booktitle = {International Conference on Learning Representations},
   year = {2022}
 }"""
+# What an adapter was besides: by hyperparameter and the value that ran.
+ADAPTERS = {
+    ("use_dora", True): """@inproceedings{dora,
+  title = {{DoRA}: Weight-Decomposed Low-Rank Adaptation},
+  author = {Liu, Shih-Yang and Wang, Chien-Yi and Yin, Hongxu and Molchanov, Pavlo and Wang, Yu-Chiang Frank and Cheng, Kwang-Ting and Chen, Min-Hung},
+  booktitle = {International Conference on Machine Learning},
+  year = {2024}
+}""",
+    ("use_rslora", True): """@misc{rslora,
+  title = {A Rank Stabilization Scaling Factor for Fine-Tuning with {LoRA}},
+  author = {Kalajdzievski, Damjan},
+  year = {2023},
+  eprint = {2312.03732},
+  archivePrefix = {arXiv}
+}""",
+    ("quantization", "4bit"): """@inproceedings{qlora,
+  title = {{QLoRA}: Efficient Finetuning of Quantized {LLMs}},
+  author = {Dettmers, Tim and Pagnoni, Artidoro and Holtzman, Ari and Zettlemoyer, Luke},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {36},
+  year = {2023}
+}""",
+    ("quantization", "8bit"): """@inproceedings{llmint8,
+  title = {{LLM.int8()}: 8-bit Matrix Multiplication for Transformers at Scale},
+  author = {Dettmers, Tim and Lewis, Mike and Belkada, Younes and Zettlemoyer, Luke},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume = {35},
+  year = {2022}
+}""",
+}
 DPO = """@inproceedings{dpo,
   title = {Direct Preference Optimization: Your Language Model is Secretly a Reward Model},
   author = {Rafailov, Rafael and Sharma, Archit and Mitchell, Eric and Manning, Christopher D. and Ermon, Stefano and Finn, Chelsea},
@@ -129,12 +160,21 @@ def bibtex(state: PaperState) -> str:
     entries += [entry for name, entry in TOOLKITS.items() if name in packages]
     if any(map(uses_lora, state.runs)):
         entries.append(LORA)
+    entries += adapters(state.runs)
     if any(was_dpo(run.ledger) for run in state.runs):
         entries.append(DPO)
     entries.append(STATISTICS)
     if state.pairs:
         entries.append(TESTS)
     return "\n\n".join(entries) + "\n"
+
+
+def adapters(runs: Iterable[PaperRun]) -> list[str]:
+    """The entries of what was done to the adapters or their base, each once."""
+    ran = [{name: row.get("resolved") for name, row in run.ledger.items()} for run in runs]
+    return [
+        entry for (name, value), entry in ADAPTERS.items() if any(each.get(name) == value for each in ran)
+    ]
 
 
 def uses_lora(run: PaperRun) -> bool:

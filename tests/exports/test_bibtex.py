@@ -1,11 +1,12 @@
 """Which works are cited beyond what the toolkits say."""
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from app.exports.bibtex import uses_lora
+from app.exports.bibtex import adapters, uses_lora
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,17 @@ def test_lora_is_cited_where_it_was_trained_here_or_at_a_service(
 ) -> None:
     run = SimpleNamespace(ledger=ledger, snapshot={"service": {"undisclosed": undisclosed}})
     assert uses_lora(run) is lora
+
+
+@pytest.mark.parametrize(
+    ("ledger", "keys"),
+    [
+        ({"quantization": {"resolved": "4bit"}, "use_dora": {"resolved": True}}, ["dora", "qlora"]),
+        ({"quantization": {"resolved": "8bit"}, "use_rslora": {"resolved": True}}, ["rslora", "llmint8"]),
+        ({"quantization": {"resolved": "none"}, "use_dora": {"resolved": False}}, []),
+        ({"quantization": {"sent": "4bit", "resolved": None}}, []),
+    ],
+)
+def test_what_was_done_to_an_adapter_is_cited(ledger: dict[str, Any], keys: list[str]) -> None:
+    entries = adapters([SimpleNamespace(ledger=ledger)] * 2)
+    assert [re.findall(r"\{([^,]+),", entry)[0] for entry in entries] == keys

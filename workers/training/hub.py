@@ -16,10 +16,7 @@ from .job import Job
 from .machine import EnergyMeter, add_energy, write_environment
 from .reporting import Reporter
 
-PACKAGES = (
-    "accelerate", "bitsandbytes", "flash_attn", "liger_kernel", "numpy", "peft", "safetensors", "tokenizers", "torch",
-    "transformers", "trl",
-)  # fmt: skip
+PACKAGES = ("accelerate", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers")
 
 
 def run(job: Job, reporter: Reporter) -> None:
@@ -30,8 +27,8 @@ def run(job: Job, reporter: Reporter) -> None:
 
     torch.set_num_threads(job.threads)
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    write_environment(job.out, job.threads, PACKAGES, gpu)
     values = settle(job.values, this_machine())
+    write_environment(job.out, job.threads, (*PACKAGES, *_more(values)), gpu)
     if values["early_stopping_patience"] and not job.validation:
         raise Failure(
             "Early stopping goes by the validation loss, and there is no validation part.",
@@ -52,6 +49,17 @@ def run(job: Job, reporter: Reporter) -> None:
     predict_parts(job, reporter, values, encoder, saved, weights_dtype(values))
     add_energy(job.out, meter)
     shutil.rmtree(job.out / "checkpoints", ignore_errors=True)
+
+
+def _more(values: dict[str, Any]) -> list[str]:
+    """The packages that took part beside those that always do."""
+    parts = {
+        "trl": values["objective"] == "dpo",
+        "bitsandbytes": values["quantization"] != "none",
+        "flash_attn": values["attention"] == "flash_attention_2",
+        "liger_kernel": values["liger_kernel"],
+    }
+    return [name for name, took in parts.items() if took]
 
 
 def encoder_of(job: Job, values: dict[str, Any]) -> ChatEncoder:

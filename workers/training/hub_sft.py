@@ -101,7 +101,8 @@ def make_trainer(
     set_seed(job.seed)
     given, held_out = rows
     total = steps_per_epoch([len(ids) for ids, _ in given], values, job.seed) * int(values["epochs"])
-    args = TrainingArguments(**arguments(job, values, total))
+    measured = {"eval_strategy": "epoch" if held_out else "no"}
+    args = TrainingArguments(**arguments(job, values, total) | measured)
     # More than one device is more than one process; without this the Trainer would spread the model by threads.
     args._n_gpu = min(1, args.n_gpu)
     return AnswerTrainer(
