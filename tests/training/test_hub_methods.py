@@ -2,7 +2,9 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +12,12 @@ import pytest
 from tests.training.base_model import make_base
 from tests.training.bundles import bundle, job, read, values_of
 from workers.training.failures import Failure
+from workers.training.hub import encoder_of
+from workers.training.hub_best import standing
+from workers.training.hub_settings import Machine, settle
+from workers.training.hub_sft import train, with_kernels
+from workers.training.job import Job, read_job
+from workers.training.reporting import Reporter
 
 pytestmark = pytest.mark.train
 linux = pytest.mark.skipif(sys.platform != "linux", reason="bitsandbytes is installed on Linux alone")
@@ -20,16 +28,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_base(tmp_path_factory.mktemp("models") / "small-llama")
 
 
+def _job(folder: Path, base: Path, rows: tuple[int, int] = (12, 0), **changes: Any) -> Job:
+    values = values_of("hf/small-llama", **{"max_seq_len": 64, "epochs": 1, "learning_rate": 5e-3, **changes})
+    return read_job(bundle(folder, job("hf/small-llama", values, model_path=str(base)), *rows, 4))
+
+
 def _train(folder: Path, base: Path, rows: tuple[int, int] = (12, 0), **changes: Any) -> Path:
     """Trains here, without a process of its own; returns the bundle."""
-    from workers.training.hub import encoder_of
-    from workers.training.hub_settings import Machine, settle
-    from workers.training.hub_sft import train
-    from workers.training.job import read_job
-    from workers.training.reporting import Reporter
-
-    values = values_of("hf/small-llama", **{"max_seq_len": 64, "epochs": 1, "learning_rate": 5e-3, **changes})
-    here = read_job(bundle(folder, job("hf/small-llama", values, model_path=str(base)), *rows, 4))
+    here = _job(folder, base, rows, **changes)
     values = settle(here.values, Machine(0, frozenset({"bitsandbytes"})))
     saved = here.out / ("adapter" if values["method"] == "lora" else "model")
     train(here, Reporter(folder), values, encoder_of(here, values), saved)
@@ -124,8 +130,6 @@ def test_early_stopping_takes_the_best_weights(base: Path, tmp_path: Path) -> No
 
 
 def test_what_is_known_of_early_stopping_survives_a_restart() -> None:
-    from workers.training.hub_best import standing
-
     history = [
         {"loss": 1.0, "step": 1},
         *({"eval_loss": loss, "step": at} for at, loss in ((2, 3.0), (4, 1.0), (6, 1.0))),
@@ -135,8 +139,34 @@ def test_what_is_known_of_early_stopping_survives_a_restart() -> None:
     assert standing(history) == (4, 1)
 
 
-def test_bitsandbytes_that_is_not_there_is_said(tmp_path: Path) -> None:
-    from workers.training.hub_settings import Machine, settle
+@pytest.mark.parametrize(
+    ("kinds", "asked", "kept"), [({"llama"}, "yes", True), ({"llama"}, "auto", True), ((), "auto", False)]
+)
+def test_liger_kernels_are_used_where_they_know_the_model(
+    kinds: set[str], asked: str, kept: bool, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _liger(kinds, monkeypatch)
+    here = _job(tmp_path / "run", base, liger_kernel=asked)
+    assert with_kernels(here, {**here.values, "liger_kernel": True})["liger_kernel"] is kept
 
+
+def test_liger_kernels_for_another_kind_of_model_are_refused(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _liger({"gemma"}, monkeypatch)
+    here = _job(tmp_path / "run", base, liger_kernel="yes")
+    with pytest.raises(Failure, match="no Liger kernels for models of the kind 'llama'"):
+        with_kernels(here, {**here.values, "liger_kernel": True})
+
+
+def _liger(kinds: Iterable[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package's list of models that it knows; itself it needs a GPU."""
+    package = SimpleNamespace(MODEL_TYPE_TO_APPLY_LIGER_FN=dict.fromkeys(kinds))
+    for name in ("liger_kernel", "liger_kernel.transformers"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "liger_kernel.transformers.monkey_patch", package)
+
+
+def test_bitsandbytes_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="bitsandbytes, which is not installed"):
         settle(values_of("hf/small-llama", quantization="4bit"), Machine(0, frozenset()))

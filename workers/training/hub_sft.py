@@ -47,6 +47,7 @@ def train(job: Job, reporter: Reporter, values: dict[str, Any], encoder: ChatEnc
         raise Failure("No training item has an answer to learn.", "Check the data set's answers.")
     if is_first():
         write_preview(job, encoder.tokenizer, rows)
+    values = with_kernels(job, values)
     checkpoint = newest_checkpoint(job.out / "checkpoints")
     best = BestWeights(job.out / "checkpoints" / "best", values["early_stopping_patience"])
     watch = Watcher(job, reporter, earlier_spending(checkpoint), best)
@@ -120,6 +121,24 @@ def load_model(job: Job, values: dict[str, Any]) -> Any:
     """The base model ready to be trained: with an adapter, or whole."""
     base = load_base(job, weights_dtype(values), attn_implementation=attention_of(values))
     return ready(base, values)
+
+
+def with_kernels(job: Job, values: dict[str, Any]) -> dict[str, Any]:
+    """The values without Liger kernels where they do not know the model, which they would not say. Raises Failure where
+    they were asked for."""
+    if not values["liger_kernel"]:
+        return values
+    from liger_kernel.transformers.monkey_patch import MODEL_TYPE_TO_APPLY_LIGER_FN
+    from transformers import AutoConfig
+
+    kind = AutoConfig.from_pretrained(job.model_path, trust_remote_code=False).model_type
+    if kind in MODEL_TYPE_TO_APPLY_LIGER_FN:
+        return values
+    if job.values["liger_kernel"] == "yes":
+        raise Failure(
+            f"There are no Liger kernels for models of the kind {kind!r}.", "Set Liger kernels to auto or no."
+        )
+    return {**values, "liger_kernel": False}
 
 
 def attention_of(values: dict[str, Any]) -> str:
