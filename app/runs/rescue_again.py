@@ -30,12 +30,7 @@ from app.tables import FINAL, RemoteJobRow, RescueRow, RescueState, Run
 
 def lacks_weights(run: Run, row: RemoteJobRow | None) -> bool:
     """Whether the run is over without weights that its service gives."""
-    if (
-        place_of(run) != Place.HOSTED
-        or row is None
-        or row.phase != Phase.DONE
-        or run.state not in FINAL
-    ):
+    if place_of(run) != Place.HOSTED or row is None or row.phase != Phase.DONE or run.state not in FINAL:
         return False
     return training_of(run.model).fetch_weights is not None and (
         outputs.weights_folder(run_folder(run.id or 0)) is None
