@@ -56,7 +56,8 @@ class ChatEncoder:
         special = [token for token in whole[len(prompt) :] if token in self.tokenizer.all_special_ids]
         return set(special[-1:])
 
-    def _chat(self, messages: list[dict[str, Any]]) -> list[dict[str, str]]:
+    def chat(self, messages: list[dict[str, Any]]) -> list[dict[str, str]]:
+        """The messages as the template takes them: {role, content}, the system's within the user's first where it must."""
         chat = [{"role": turn["role"], "content": turn["content"]} for turn in plain_chat(messages)]
         if self._merge_system and len(chat) > 1 and chat[0]["role"] == "system":
             first = f"{chat[0]['content']}\n\n{chat[1]['content']}"
@@ -66,7 +67,7 @@ class ChatEncoder:
     def _tokens(self, messages: list[dict[str, Any]], tools: Any, **options: Any) -> Any:
         # Models that can think aloud are asked for the answer alone; other templates ignore the word.
         found = self.tokenizer.apply_chat_template(
-            self._chat(messages),
+            self.chat(messages),
             tools=tools or None,
             tokenize=True,
             return_dict=True,

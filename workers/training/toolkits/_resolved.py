@@ -30,8 +30,8 @@ def tell(job: Job, reporter: Reporter, found: dict[str, Any], base: str) -> None
     for theirs, value in sorted(found.items()):
         if theirs not in (*used, *values, *PLACES) and _tellable(value):
             values[theirs] = value
-    adapter = job.out / "adapter" / "adapter_model.safetensors"
-    trained = count(adapter) if adapter.is_file() else None
+    adapter = job.out / "adapter"
+    trained = sum(count(file) for file in adapter.glob("*.safetensors")) if adapter.is_dir() else None
     folder = Path(base)
     total = sum(count(file) for file in folder.glob("*.safetensors")) if folder.is_dir() else 0
     parameters = total + (trained or 0) if total else None
