@@ -38,15 +38,16 @@ def main(file: str) -> None:
     _distribute(config)
     model, backbone = _load(config)
     rows = [json.loads(line) for line in Path(config["data"]).read_text(encoding="utf-8").splitlines()]
+    schedule = _schedule(config)
     optimizer = keras.optimizers.AdamW(
-        _schedule(config), weight_decay=config["weight_decay"], beta_1=config["beta_1"], beta_2=config["beta_2"],
+        schedule, weight_decay=config["weight_decay"], beta_1=config["beta_1"], beta_2=config["beta_2"],
         epsilon=1e-8, global_clipnorm=config["global_clipnorm"],
         gradient_accumulation_steps=_accumulation(config),
     )  # fmt: skip
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
     model.compile(optimizer=optimizer, loss=loss, jit_compile=config["backend"] == "jax")
     model.fit(
-        _batches(config, rows), epochs=config["epochs"], callbacks=[_report(config, optimizer)], verbose=0
+        _batches(config, rows), epochs=config["epochs"], callbacks=[_report(config, schedule)], verbose=0
     )
     _save(config, backbone)
 
@@ -154,30 +155,29 @@ def _batches(config: dict[str, Any], rows: list[dict[str, Any]]) -> Any:
     return Batches()
 
 
-def _report(config: dict[str, Any], optimizer: Any) -> Any:
+def _report(config: dict[str, Any], schedule: Any) -> Any:
     """Writes a line for each batch: the loss of that batch alone (Keras tells the mean since the epoch began)."""
     import keras
     from keras import ops
 
-    file = Path(config["output"]) / "metrics.jsonl"
+    file, every = Path(config["output"]) / "metrics.jsonl", config["gradient_accumulation_steps"]
 
     class Report(keras.callbacks.Callback):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.step, self.sum, self.count, self.rate = 0, 0.0, 0, 0.0
-
-        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-            self.rate = float(ops.convert_to_numpy(optimizer.learning_rate))
+            self.step, self.sum, self.count = 0, 0.0, 0
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.sum, self.count = 0.0, 0
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            # Asked for again: while JAX trains, the optimizer's own counter is away.
+            rate = float(ops.convert_to_numpy(schedule(self.step // every)))
             self.step, self.count = self.step + 1, self.count + 1
             loss = float(logs["loss"]) * self.count - self.sum
             self.sum += loss
             batches = config["epochs"] * self.params["steps"]
-            line = {"step": self.step, "of": batches, "loss": loss, "learning_rate": self.rate}
+            line = {"step": self.step, "of": batches, "loss": loss, "learning_rate": rate}
             with file.open("a", encoding="utf-8") as opened:
                 opened.write(json.dumps(line) + "\n")
 
