@@ -5,7 +5,6 @@ test compares them), sandboxes that really run their command, volumes that are f
 """
 
 import enum
-import inspect
 import shutil
 import sys
 import types
@@ -18,39 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.compute.modal_errors import GRPCError, exception
 from tests.emulator._machine import Container
-
-
-class GRPCError(Exception):
-    """grpclib's."""
-
-
-class exception:
-    """modal.exception."""
-
-    class Error(Exception): ...
-
-    class AlreadyExistsError(Error): ...
-
-    class AuthError(Error): ...
-
-    class InternalError(Error): ...
-
-    class InvalidError(Error): ...
-
-    class ConflictError(InvalidError): ...
-
-    class ImageBuildError(Error): ...
-
-    class NotFoundError(Error): ...
-
-    class PermissionDeniedError(Error): ...
-
-    class ResourceExhaustedError(Error): ...
-
-    class ServiceError(Error): ...
-
-    class UnimplementedError(Error): ...
 
 
 class FileEntryType(enum.IntEnum):
@@ -323,23 +291,3 @@ def use(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Cloud:
     monkeypatch.setitem(sys.modules, "grpclib", types.ModuleType("grpclib"))
     monkeypatch.setitem(sys.modules, "grpclib.exceptions", errors)
     return cloud
-
-
-def parameters() -> dict[str, list[str]]:
-    """{call: names of its parameters}, for the comparison with the real SDK."""
-    of = {
-        "Client": (Client, ("from_credentials", "hello", "close")),
-        "App": (App, ("lookup",)),
-        "Volume": (Volume, ("from_name", "batch_upload", "listdir", "read_file_into_fileobj", "hydrate")),
-        "Volume.objects": (Volume.objects, ("list", "delete")),
-        "Image": (Image, ("from_registry", "entrypoint", "build")),
-        "Secret": (Secret, ("from_dict",)),
-        "Sandbox": (Sandbox, ("create", "from_id", "from_name", "list", "get_tags", "poll", "terminate")),
-    }
-    return {
-        f"{name}.{call}": [
-            each for each in inspect.signature(getattr(kind, call)).parameters if each != "self"
-        ]
-        for name, (kind, calls) in of.items()
-        for call in calls
-    }
