@@ -39,7 +39,7 @@ def test_names_and_words(kind: Compute) -> None:
     assert KINDS[kind.name.replace("-", "_")] is kind
     assert re.fullmatch(r"[a-z][a-z0-9_-]*", kind.name)
     assert kind.label
-    assert kind.description.endswith(".")
+    assert kind.description
     assert kind.deadline_kept_by
     assert kind.poll_seconds > 0
     assert not kind.help_url or kind.help_url.startswith("https://")
