@@ -87,7 +87,7 @@ def test_what_costs_money_says_so(kind: Compute) -> None:
     """A place that is paid has a key of its own, and its deadline is kept by somebody else than Tunebook."""
     if not kind.paid:
         return
-    assert kind.secret_required
+    assert kind.secret_required or kind.name == "skypilot", "it keeps the keys of clouds itself"
     assert len(kind.deadline_kept_by) > 20
     assert kind.unverified, "nobody has paid for trying it"
 
