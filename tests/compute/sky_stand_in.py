@@ -7,11 +7,12 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import psutil
 
 STATE = Path(os.environ.get("SKY_STATE", "/nowhere"))
 
@@ -66,9 +67,11 @@ def job_of(place: Path) -> str:
 
 
 def end(place: Path) -> None:
-    """Kills its job."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(int((place / "pid").read_text()), signal.SIGKILL)
+    """Kills its job, with what `timeout` started in a group of its own."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        first = psutil.Process(int((place / "pid").read_text()))
+        for process in [*first.children(recursive=True), first]:
+            process.kill()
 
 
 def parser() -> argparse.ArgumentParser:
