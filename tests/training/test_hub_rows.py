@@ -33,7 +33,8 @@ def test_an_epoch_has_every_row_once_and_as_many_batches_as_any_other(
     assert sorted(_rows(plan)) == list(range(len(lengths)))
     assert len(plan) == len(epoch_plan(lengths, values, 7, 0))
     assert plan == epoch_plan(lengths, values, 7, epoch)
-    assert all(len(batch) == kind["batch_size"] for batch in plan[:-1])
+    # One batch may have fewer; it comes at any place.
+    assert sum(len(batch) < kind["batch_size"] for batch in plan) <= 1
     for batch in plan:
         for pack in batch:
             assert sum(lengths[row] for row in pack) <= 64
