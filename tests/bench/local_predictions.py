@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.bench import Figure, at_least
 
-ITEMS, ALONE, ANSWER, ROUNDS = 128, 6, 8, 15
+ITEMS, ALONE, ANSWER, ROUNDS = 256, 4, 8, 15
 SHARED, OWN, VOCABULARY, END = 160, (20, 60), 1024, 1
 # Hidden size, feed-forward size, layers, heads: the starter, and one whose arithmetic outweighs everything else.
 SIZES = {"0.9M": (128, 336, 4, 4), "13M": (384, 1024, 8, 6)}

@@ -53,13 +53,14 @@ def room(device: Any) -> int:
 def batches(
     prompts: list[list[int]], shared: tuple[int, ...], size: int, most: int, tokens: int
 ) -> list[list[int]]:
-    """Numbers of prompts, at most `size` at once and of `tokens` together: those that share their beginning first, short
-    ones before long ones. `most` is the longest answer."""
+    """Numbers of prompts, at most `size` at once and, beside what they share, `tokens` with their answers: those that
+    share their beginning first, short ones before long ones. `most` is the longest answer."""
     apart = [not starts_with(prompt, shared) for prompt in prompts]
     found: list[list[int]] = []
     for row in sorted(range(len(prompts)), key=lambda row: (apart[row], len(prompts[row]), row)):
         rows = found[-1] if found else []
-        fits = len(rows) < size and (len(rows) + 1) * (len(prompts[row]) + most) <= tokens
+        own = len(prompts[row]) - (0 if apart[row] else len(shared))
+        fits = len(rows) < size and (len(rows) + 1) * (own + most) <= tokens
         if rows and fits and apart[rows[0]] == apart[row]:
             rows.append(row)
         else:
