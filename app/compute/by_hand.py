@@ -9,7 +9,7 @@ from typing import Any
 
 from app.compute._base import Checked, Compute, Found, Order, Phase, Site, Status
 
-SAID = "waits for you: download the bundle, run `sh run.sh --here` in it, then upload its out folder as a zip"
+SAID = "waits for you"
 
 
 def _check(site: Site) -> Checked:

@@ -1,7 +1,7 @@
 """Experiments: the list, the launch page with its plan, one experiment with its leaderboard."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
@@ -10,6 +10,7 @@ from sqlmodel import Session
 from app.errors import TunebookError
 from app.evaluations.columns import leaderboard_table
 from app.experiments.clone import form_of_run
+from app.experiments.convert import convert, trainer_label, trainers_for
 from app.experiments.experiment_file import experiment_yaml
 from app.experiments.forms import LaunchForm, asked_launch, read_launch_form
 from app.experiments.imports import import_predictions
@@ -17,7 +18,8 @@ from app.experiments.launch_page import ask_about_models, launch_page
 from app.experiments.lock import unlock_test
 from app.experiments.queries import PAGE, experiment_view, list_experiments
 from app.experiments.service import launch_experiment
-from app.lab.actor import Actor
+from app.lab.actor import Actor, find
+from app.tables import Run
 from app.web.forms import Posted
 from app.web.pages import fragment, page, see
 from app.web.session import Acting, Database
@@ -48,13 +50,31 @@ def new_page(
     dataset: int = 0,
     split: int = 0,
     clone: int = 0,
+    trainer: str = "",
 ) -> HTMLResponse:
     """The launch page of a dataset, with these models ticked; with `clone`, filled in with a run's own model, seed and
-    settings."""
+    settings, by another `trainer` where one is named."""
     ticked = tuple(dict.fromkeys(models))[:MOST_TICKED]
-    form = form_of_run(session, actor, clone) if clone else LaunchForm(dataset, split, models=ticked)
+    form = form_of_run(session, actor, clone, trainer) if clone else LaunchForm(dataset, split, models=ticked)
     view = launch_page(session, actor, form)
     return page(request, "experiments/new.html", "New experiment", view=view)
+
+
+@router.get("/experiments/convert")
+def convert_page(request: Request, session: Database, actor: Acting, run: int, to: str = "") -> HTMLResponse:
+    """A run beside what another trainer would be given for it."""
+    found: Run = find(session, actor, Run, run)
+    others = trainers_for(found.model)
+    shown: dict[str, Any] = {"view": None, "run_id": run, "choices": [], "labels": {}}
+    if others:
+        view = convert(session, actor, run, to or others[0][0])
+        own = view.model.trainer
+        shown |= {"view": view, "labels": {**dict(others), own: trainer_label(own)}}
+        shown["choices"] = [
+            (label, f"/experiments/convert?run={run}&to={name}", view.other.trainer == name, None)
+            for name, label in others
+        ]
+    return page(request, "experiments/convert.html", f"Run {run}, another trainer", **shown)
 
 
 @router.post("/experiments/plan")

@@ -94,6 +94,11 @@ class RunView:
         return self.kind in ("starter", "hf", *toolkits())
 
     @property
+    def other_trainers(self) -> bool:
+        """Whether other trainers can make the same model."""
+        return self.kind in ("hf", *toolkits())
+
+    @property
     def can_retry(self) -> bool:
         """Whether the page offers to start it again."""
         return self.state in (RunState.FAILED, RunState.CANCELLED) and self.kind != "imported"

@@ -10,7 +10,7 @@ from sqlmodel import Session, select
 from app.clock import now
 from app.db import session_scope
 from app.lab.actor import Actor
-from app.tables import Machine, MachineState, Reservation
+from app.tables import Machine, MachineState, Reservation, Run
 from tests.experiments.checked import checked_dataset
 
 pytestmark = pytest.mark.laptop
@@ -93,3 +93,36 @@ def test_the_api_lists_trainers_with_what_they_cannot_express(client: TestClient
     assert {"builtin", "trl"} <= set(found)
     assert found["trl"]["keys"]["learning_rate"] == "learning_rate"
     assert found["trl"]["version"] in " ".join(found["trl"]["requirements"])
+
+
+def test_a_run_is_shown_beside_another_trainer_and_launched_with_it(client: TestClient, lab: int):
+    asked = {"model": MODEL, "hyperparameters": {"lora_r": 4, "neftune_noise_alpha": 5}, "compute": "cluster"}
+    made = client.post("/api/v1/experiments", json={"dataset_id": lab, "models": [asked]}).json()
+    run = made["runs"][0]["id"]
+    page = client.get(f"/experiments/convert?run={run}&to=builtin").text
+    assert "NEFTune noise" in page
+    assert "has no equal in Built-in" in page
+    assert "per_device_train_batch_size" in page
+    clone = client.get(f"/experiments/new?clone={run}&trainer=builtin").text
+    assert 'name="h:hf/acme/Small-0.5B:lora_r"' in clone
+    assert "acme/Small-0.5B" in clone
+    assert client.get(f"/experiments/convert?run={run}&to=abacus").status_code == 422
+    other = client.post(
+        "/api/v1/experiments", json={"dataset_id": lab, "models": [{"model": "baseline/majority"}]}
+    )
+    assert "Only one trainer" in client.get(f"/experiments/convert?run={other.json()['runs'][0]['id']}").text
+
+
+def test_the_form_launches_every_ticked_model_with_every_ticked_trainer(client: TestClient, lab: int):
+    form = {
+        "dataset": lab, "split": 1, "models": ["baseline/majority"], "hugging_face": "acme/Small-0.5B",
+        "trainers": ["builtin", "trl"], f"where:{MODEL}": "cluster", "launch_key": "k" * 12,
+    }  # fmt: skip
+    page = client.post("/experiments/plan", data=form).text
+    assert 'name="where:hf/acme/Small-0.5B"' in page
+    done = client.post("/experiments", data={**form, "action": "launch"})
+    assert done.status_code == 200, done.text[:300]
+    with session_scope(write=False) as session:
+        runs = session.exec(select(Run).order_by(Run.id)).all()
+    assert [run.model for run in runs] == ["baseline/majority", "hf/acme/Small-0.5B", MODEL]
+    assert [bool(run.machine_id) for run in runs] == [False, False, True]

@@ -276,7 +276,7 @@ def test_by_hand_a_person_brings_the_results(
     (run_id,) = launch("baseline/majority", compute="by hand")
     drive(run_id, until=(RunState.TRAINING,))
     advance(run_id)
-    assert "download the bundle" in read(run_id).progress_note
+    assert "waits for you" in read(run_id).progress_note
     folder = run_folder(run_id)
     elsewhere = tmp_path / "elsewhere"
     subprocess.run(["cp", "-r", str(folder), str(elsewhere)], check=True)
