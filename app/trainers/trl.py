@@ -5,7 +5,7 @@ from typing import Any
 
 from app.hyperparameters import Hyperparameter
 from app.trainers._base import Environment, Job, Toolkit, Values
-from app.trainers._shared import model_name, targets
+from app.trainers._shared import OWN_SETTINGS, job_of, model_name, own_problems, targets, with_own
 from app.trainers._yaml import to_yaml
 
 FILE = "trl.yaml"
@@ -38,14 +38,20 @@ OWN = (
         "neftune_noise_alpha", "NEFTune noise", "float", 0.0, "Noise on the embeddings while training; 0: none.",
         minimum=0, maximum=100,
     ),
+    OWN_SETTINGS,
 )  # fmt: skip
 
 
 def config(job: Job) -> Mapping[str, str]:
     """The file for `trl sft --config`; the rows are prompt and completion, so the loss is on the answer alone."""
+    return {FILE: to_yaml(with_own(settings(job), job.hyperparameters), f"trl sft --config {FILE}")}
+
+
+def settings(job: Job) -> dict[str, Any]:
+    """Everything that TRL is told, but what a person added by its own names."""
     values = job.hyperparameters
     lora, bf16 = values["method"] == "lora", values["precision"] == "bf16"
-    settings: dict[str, Any] = {
+    return {
         "model_name_or_path": model_name(job),
         "dtype": "bfloat16" if bf16 and lora else "float32",
         "attn_implementation": "sdpa",
@@ -81,7 +87,6 @@ def config(job: Job) -> Mapping[str, str]:
         "eval_strategy": "no",
         "report_to": "none",
     }
-    return {FILE: to_yaml(settings, f"trl sft --config {FILE}")}
 
 
 def _lora(values: Values) -> dict[str, Any]:
@@ -100,9 +105,10 @@ def _lora(values: Values) -> dict[str, Any]:
 
 def problems(values: Values) -> list[str]:
     """What TRL's command line cannot do."""
+    found = own_problems("TRL", values, settings(job_of(values)), KEYS.values())
     if values["quantization"] != "none" and values["method"] == "full":
-        return ["TRL: a model in 8 or 4 bits is trained with LoRA alone. Set the method to lora."]
-    return []
+        found.append("TRL: a model in 8 or 4 bits is trained with LoRA alone. Set the method to lora.")
+    return found
 
 
 TRAINER = Toolkit(

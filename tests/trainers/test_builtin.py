@@ -259,4 +259,6 @@ def test_a_quantized_base_is_named_in_the_environment() -> None:
 
 def test_every_hyperparameter_stands_in_the_docs() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "built-in-trainer.md").read_text()
-    assert [field.name for field in TRAINER.hyperparameters("hf/acme/model") if f"`{field.name}" not in page] == []
+    assert [
+        field.name for field in TRAINER.hyperparameters("hf/acme/model") if f"`{field.name}" not in page
+    ] == []
