@@ -17,6 +17,7 @@ from app.trainers._bundle import toolkit_bundle
 from app.trainers._shared import ALWAYS, SHARED, fields_of, lacking, own_settings, settle
 from tests.source import ROOT
 from tests.trainers.golden import FOLDER, kept, rendered
+from tests.trainers.table import DOCUMENT, written
 from tests.trainers.toolkits import stated_job, toolkits
 
 TOOLKITS = sorted(toolkits().values(), key=lambda kind: kind.name)
@@ -224,3 +225,8 @@ def test_a_bundle_says_what_it_needs(toolkit: Toolkit):
     assert files["environment.txt"].split() == " ".join(toolkit.environment.requirements).split()
     assert json.loads(files["config.json"])["toolkit"]["version"] == toolkit.version
     assert toolkit.version in files["README.md"]
+
+
+def test_the_tables_of_the_docs_are_those_of_the_code():
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert text == written(text), "run python -m tests.trainers.table"
