@@ -62,6 +62,11 @@ def check(folder: Path) -> None:
     assert str(folder.parent) not in (folder / "out" / "adapter" / "adapter_config.json").read_text()
 
 
+@pytest.mark.parametrize("name", ["axolotl", "llamafactory"])
+def test_what_stands_on_transformers_trainer_runs_to_the_end(tmp_path: Path, name: str):
+    check(ended(tmp_path, name, make_base))
+
+
 def test_mlx_trains_answers_and_fuses(tmp_path: Path):
     folder = ended(tmp_path, "mlx", make_base, export="merged")
     check(folder)
