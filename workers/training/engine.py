@@ -8,6 +8,7 @@ from .constrained import Constraint
 from .generation import Answered, Beginning, generate, keep_rows, read_beginning, read_prompts
 from .label_scores import LabelReader, score_one_by_one
 from .predict import Reply
+from .process import keep_freed_memory
 from .sharing import batches, can_share, common_beginning, room, starts_with
 
 
@@ -35,6 +36,8 @@ class TransformersEngine:
         """Reads what the prompts share; the plain way where the model cannot be asked so."""
         import torch
 
+        if self.model.device.type == "cpu":
+            keep_freed_memory()
         tokens = () if self.plain else common_beginning(prompts)
         with torch.inference_mode():
             self.shared = read_beginning(self.model, tokens)

@@ -1,5 +1,6 @@
 """The process itself: its lock on the folder, who it is, its threads, its exit code."""
 
+import ctypes
 import fcntl
 import json
 import os
@@ -10,6 +11,8 @@ from .files import write_json, write_text
 
 # EX_TEMPFAIL of sysexits.h.
 LOCKED = 75
+# M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD (the largest that is taken) of glibc's malloc.h.
+MALLOC = ((-1, 2**28), (-2, 2**26), (-3, 2**25))
 
 
 def take_lock(folder: Path) -> IO[str] | None:
@@ -74,6 +77,17 @@ def set_threads(threads: int) -> None:
     # Spinning threads are many times slower as soon as another process uses a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def keep_freed_memory() -> None:
+    """Lets this process keep up to 256 MB that it has freed, where the C library is glibc: given back and asked for again
+    with every tensor, the pages cost a fifth of the time of predicting on a processor."""
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    for setting, size in MALLOC:
+        mallopt(setting, size)
 
 
 def ended_already(folder: Path) -> int | None:
