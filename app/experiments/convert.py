@@ -94,7 +94,7 @@ def convert(session: Session, actor: Actor, run_id: int, to: str) -> Conversion:
         model,
         other,
         [line for line in lines if line.key and line.other_key],
-        [line for line in lines if not line.other_key],
+        [line for line in lines if not line.other_key and line.value],
         [line for line in lines if not line.key],
         _files(run, run.model, sent, dataset, split, gpu),
         _files(run, other.id, values, dataset, split, gpu),

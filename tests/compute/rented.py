@@ -53,7 +53,7 @@ def make_order(
     return Order(key, bundle, deadline, base=base, **more)
 
 
-def wait_for(holds: Callable[[], Any], seconds: float = 20.0, pause: float = 0.1) -> Any:
+def wait_for(holds: Callable[[], Any], seconds: float = 60.0, pause: float = 0.1) -> Any:
     """What `holds` gives once it is true."""
     end = time.monotonic() + seconds
     while not (found := holds()):

@@ -77,12 +77,19 @@ class Sshd:
             f"SetEnv {told}",
         ]
         (self.folder / "config").write_text("\n".join(lines) + "\n")
-        self.process = subprocess.Popen(
-            [str(SSHD), "-D", "-e", "-f", str(self.folder / "config")],
-            stderr=(self.folder / "log").open("ab"),
-            start_new_session=True,
-        )
-        for _ in range(200):
+        (self.folder / "pid").unlink(missing_ok=True)
+        self.process = None
+        for _ in range(500):
+            if self.process is None or self.process.poll() is not None:
+                # A session of the one before may hold the port for a moment.
+                self.process = subprocess.Popen(
+                    [str(SSHD), "-D", "-e", "-f", str(self.folder / "config")],
+                    stderr=(self.folder / "log").open("ab"),
+                    start_new_session=True,
+                )
+            time.sleep(0.02)
+            if not (self.folder / "pid").is_file():
+                continue
             with socket.socket() as tried:
                 if tried.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
@@ -129,7 +136,7 @@ def make_order(folder: Path, does: str, deadline: float = 600.0, **more: Any) ->
     return Order(f"tb-{secrets.token_hex(8)}", folder, deadline, **more)
 
 
-def wait_for(holds: Any, seconds: float = 20) -> Any:
+def wait_for(holds: Any, seconds: float = 60) -> Any:
     """What `holds` gives once it is true."""
     end = time.monotonic() + seconds
     while not (found := holds()):

@@ -12,6 +12,7 @@ from app.runs.hosted_ledger import close, read_back
 from app.runs.hosted_news import good_points
 from app.runs.ledger import open_ledger, show
 from app.service_http import Access
+from app.tables import Run
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,8 @@ from app.service_http import Access
     ],
 )
 def test_places(model: str, place: Place) -> None:
-    assert place_of(model) == place
+    assert place_of(Run(model=model)) == place
+    assert place_of(Run(model=model, machine_id=1)) == Place.AWAY
 
 
 def test_names_at_the_service() -> None:

@@ -11,6 +11,8 @@ from ..job import Job
 from ..reporting import Reporter
 
 LONGEST_VALUE = 200
+# What our own runner does, whatever the toolkit: it is done as it was asked for.
+OURS = ("predict_batch_size", "decoding", "own_settings", "export")
 # Places in the bundle's folder, which say nothing about the training.
 PLACES = ("output_dir", "datasets", "model_name_or_path", "base_model", "dataset_dir", "data", "model")
 
@@ -25,6 +27,7 @@ def tell(job: Job, reporter: Reporter, found: dict[str, Any], base: str) -> None
         named = theirs if theirs in found else ours
         if named in found and ours in job.values:
             values[ours] = _ours(job.values[ours], found[named])
+    values |= {name: job.values[name] for name in OURS if name in job.values and name not in values}
     values["seed"] = found.get(keys.get("seed", "seed"), job.seed)
     used = set(keys.values())
     for theirs, value in sorted(found.items()):
