@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.compute._base import Site
-from app.compute._container import comes_home, take_in
+from app.compute._container import GROWING, MARK, comes_home, take_in
 from app.compute.modal.sandboxes import LONGEST_SECONDS, box_of
 from app.compute.modal.sdk import files, opened, volume_name
 from app.errors import Busy, Unclear
@@ -19,10 +19,19 @@ def pull(site: Site, handle: Mapping[str, Any], folder: Path) -> None:
     """Brings the live files home from the marked lines of the sandbox's log. What is there already is the cursor."""
     with opened(site) as (modal, client):
         box = box_of(modal, client, handle)
-        if box is None or take_in(_lines(box.logs.tail(LAST_ENTRIES, source="stdout")), folder):
+        if box is None:
+            return
+        last = _lines(box.logs.tail(LAST_ENTRIES, source="stdout"))
+        if take_in(last, folder) and not _may_hide(last):
             return
         since = datetime.now(UTC) - timedelta(seconds=LONGEST_SECONDS)
         take_in(_lines(box.logs.fetch(since=since, source="stdout")), folder)
+
+
+def _may_hide(last: list[str]) -> bool:
+    """Whether the end of a log begins within a line, which may be the newest of a file that it tells nothing else of."""
+    torn = bool(last) and not last[0].startswith(MARK)
+    return torn and not all(any(f" {name} " in line for line in last[1:]) for name in GROWING)
 
 
 def _lines(entries: Any) -> list[str]:
