@@ -1,5 +1,5 @@
 """One set of hyperparameters gives one training, whoever trains: the built-in trainer and toolkits on the same rows, all
-in every batch, so that the order of rows is nobody's.
+in every batch, so that the order of rows is nobody's. The adapter's random beginning is all that a seed still decides.
 """
 
 import json
@@ -18,8 +18,10 @@ from tests.training.test_toolkit_runs import LIMIT_SECONDS, environments
 pytestmark = pytest.mark.train
 ROWS = 24
 ASKED = {
-    "epochs": 4, "batch_size": ROWS, "gradient_accumulation": 1, "learning_rate": 2e-3, "lora_r": 8, "lora_alpha": 16,
-    "max_seq_len": 64, "warmup_ratio": 0.25,
+    # Long enough to learn the answers: those of a model that has not are noise. Three steps of warm-up, since Axolotl
+    # makes two of one.
+    "epochs": 30, "batch_size": ROWS, "gradient_accumulation": 1, "learning_rate": 1e-2, "lora_r": 8, "lora_alpha": 16,
+    "max_seq_len": 64, "warmup_ratio": 0.1,
 }  # fmt: skip
 
 
@@ -57,7 +59,8 @@ def test_a_toolkit_trains_as_the_built_in_trainer_does(tmp_path: Path, name: str
     ours, theirs = losses(own), losses(other)
     assert len(ours) == len(theirs) == ASKED["epochs"]
     assert ours[0] == pytest.approx(theirs[0], abs=0.02)
-    assert ours[-1] == pytest.approx(theirs[-1], abs=0.1), (ours, theirs)
+    # Another seed of the built-in trainer moves the last loss by 0.006.
+    assert ours[-1] == pytest.approx(theirs[-1], abs=0.02), (ours, theirs)
     mine, yours = answers(own), answers(other)
-    same = sum(mine[item] == yours[item] for item in mine)
-    assert same >= 0.8 * len(mine), (mine, yours)
+    assert set(mine.values()) == {"metal", "none"}
+    assert sum(mine[item] != yours[item] for item in mine) <= 1, (mine, yours)

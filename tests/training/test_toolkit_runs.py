@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,28 @@ LIMIT_SECONDS = 900
 
 
 def environments(tmp_path: Path) -> Path:
-    """Where environments are made: the folder that ENVIRONMENTS names, else one of this test."""
+    """Where environments are made: the folder that ENVIRONMENTS names, else one of this test. Skips without an index."""
+    if not _index():
+        pytest.skip("no package index can be reached: the toolkit's environment cannot be made")
     return Path(os.environ.get("ENVIRONMENTS") or tmp_path / "environments")
+
+
+@cache
+def _index() -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        asked = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-cache-dir",
+            "--no-deps",
+            "-d",
+            folder,
+            "six",
+        ]
+        return subprocess.run(asked, capture_output=True, timeout=300, check=False).returncode == 0
 
 
 def ended(
