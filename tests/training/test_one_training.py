@@ -40,7 +40,7 @@ def losses(folder: Path) -> list[float]:
 
 @pytest.mark.parametrize(
     "name",
-    ["trl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("axolotl", "llamafactory"))],
+    ["trl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("axolotl", "llamafactory", "ludwig"))],
 )
 def test_a_toolkit_trains_as_the_built_in_trainer_does(tmp_path: Path, name: str):
     base = make_base(tmp_path / "small-llama")

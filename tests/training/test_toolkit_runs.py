@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,17 @@ def _index() -> bool:
 
 
 def ended(
-    tmp_path: Path, name: str, make: Callable[[Path], Path], more: dict[str, str] | None = None, **values: Any
+    tmp_path: Path,
+    name: str,
+    make: Callable[[Path], Path],
+    more: dict[str, str] | None = None,
+    seed: int = 1,
+    **values: Any,
 ) -> Path:
     """The folder of a run that has ended, started as a reader of the paper would."""
     base = make(tmp_path / "small-model")
-    folder = toolkit_folder(tmp_path / "bundle", stated_job(toolkits()[name], str(base), **values))
+    wanted = replace(stated_job(toolkits()[name], str(base), **values), seed=seed)
+    folder = toolkit_folder(tmp_path / "bundle", wanted)
     done = subprocess.run(
         ["sh", "run.sh", "--here"],
         cwd=folder,
@@ -67,15 +74,16 @@ def ended(
     return folder
 
 
-def check(folder: Path) -> None:
-    """What must hold of each run: all answers with probabilities, a curve, a ledger that says what was sent."""
+def check(folder: Path, steps: int = 15) -> None:
+    """What must hold of each run: all answers with probabilities, a curve, a ledger that says what was sent. Of 60 rows in
+    batches of 4 there are 15 steps."""
     predicted = read(folder, "predictions.jsonl")
     assert len(predicted) == 12
     for row in predicted:
         assert set(row["p"]) == {"metal", "none"}
         assert sum(row["p"].values()) == pytest.approx(1, abs=1e-5)
     points = [point for point in read(folder, "metrics.jsonl") if "loss" in point]
-    assert [point["step"] for point in points] == list(range(1, 16)), "60 rows in batches of 4"
+    assert [point["step"] for point in points] == list(range(1, steps + 1))
     resolved, config = read(folder, "resolved.json"), read_json(folder / "config.json")
     for name, sent in config["hyperparameters"].items():
         if name in config["toolkit"]["keys"]:
@@ -87,6 +95,22 @@ def check(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["axolotl", "llamafactory"])
 def test_what_stands_on_transformers_trainer_runs_to_the_end(tmp_path: Path, name: str):
     check(ended(tmp_path, name, make_base))
+
+
+def test_autotrain_packs_rows_and_its_seed_counts(tmp_path: Path):
+    """60 rows fill 11 blocks of 64 tokens, 3 batches; AutoTrain itself would begin alike whatever the seed."""
+    losses = []
+    for seed in (1, 2):
+        wanted = ended(tmp_path / str(seed), "autotrain", make_base, seed=seed)
+        check(wanted, steps=3)
+        losses.append([point["loss"] for point in read(wanted, "metrics.jsonl") if "loss" in point])
+    assert losses[0] != losses[1]
+
+
+def test_ludwig_trains_answers_and_keeps_the_best(tmp_path: Path):
+    folder = ended(tmp_path, "ludwig", make_base, keep_best=True)
+    check(folder)
+    assert any("validation_loss" in point for point in read(folder, "metrics.jsonl"))
 
 
 def test_mlx_trains_answers_and_fuses(tmp_path: Path):

@@ -41,6 +41,7 @@ def _by_this(command: list[str]) -> list[str]:
 
 def train(file: str) -> None:
     """Trains with the seed of the parameters for the new matrices, the rows' order and dropout."""
+    from autotrain.trainers import common
     from autotrain.trainers.clm import utils
     from autotrain.trainers.clm.__main__ import train as run
     from autotrain.trainers.clm.params import LLMTrainingParams
@@ -53,8 +54,24 @@ def train(file: str) -> None:
         return {**configure(config, logging_steps), "seed": params.seed, "data_seed": params.seed}
 
     utils.configure_training_args = seeded
+    common.LossLoggingCallback.on_log = _of_one_batch(common.LossLoggingCallback.on_log)
     set_seed(params.seed)
     run(params)
+
+
+def _of_one_batch(told: Any) -> Any:
+    """Transformers 4.48.0 logs the sum over accumulated batches for models that take further arguments, not the mean."""
+    import inspect
+
+    def on_log(self: Any, args: Any, state: Any, control: Any, logs: Any = None, **more: Any) -> None:
+        model = more["model"]
+        base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        kinds = [one.kind for one in inspect.signature(base.forward).parameters.values()]
+        if "loss" in logs and inspect.Parameter.VAR_KEYWORD in kinds:
+            logs = {**logs, "loss": logs["loss"] / args.gradient_accumulation_steps}
+        told(self, args, state, control, logs, **more)
+
+    return on_log
 
 
 if __name__ == "__main__":
