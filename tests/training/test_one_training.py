@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_a_toolkit_trains_as_the_built_in_trainer_does(tmp_path: Path, name: str
     values = values_of("hf/acme/small", **ASKED)
     own = bundle(tmp_path / "own", job("hf/small-llama", values, model_path=str(base)), train=ROWS)
     assert finish(own) == 0, (own / "console.txt").read_text()[-2000:]
-    wanted = stated_job(toolkits()[name], str(base), **ASKED)
+    wanted = replace(stated_job(toolkits()[name], str(base), **ASKED), counts={"train": ROWS})
     other = toolkit_folder(tmp_path / name, wanted, train=ROWS, test=20)
     # The same test items as the built-in trainer's bundle has.
     (other / "test.jsonl").write_text((own / "test.jsonl").read_text())
