@@ -16,7 +16,7 @@ from app.db import session_scope
 from app.errors import ProviderError
 from app.runs.bundle import HERE
 from app.runs.hosted import LONGEST_PAUSE, Save, set_run
-from app.settings.machines import compute_of, site_of
+from app.settings.machines import compute_of, site_of, spot_of
 from app.storage import run_folder
 from app.tables import JobState, Machine, MachineJob, Run
 
@@ -38,7 +38,7 @@ def ground(run: Run) -> Ground:
     """Read anew, detached. The job's row is made on first use."""
     with session_scope(write=False) as session:
         machine = session.get_one(Machine, run.machine_id)
-        job = session.exec(select(MachineJob).where(MachineJob.run_id == run.id)).first()
+        job = job_of(session, run.id)
     if job is None:
         with session_scope() as session:
             job = MachineJob(run_id=run.id or 0, machine_id=machine.id or 0)
@@ -52,6 +52,11 @@ def ground(run: Run) -> Ground:
 def put(session: Session, job: MachineJob, **values: Any) -> None:
     """Writes values to the job's row."""
     session.execute(update(MachineJob).where(col(MachineJob.id) == job.id).values(**values))
+
+
+def job_of(session: Session, run_id: int | None) -> MachineJob | None:
+    """The run's job, None before its first step."""
+    return session.exec(select(MachineJob).where(MachineJob.run_id == run_id)).first()
 
 
 def leave(session: Session, job: MachineJob) -> None:
@@ -97,6 +102,12 @@ def deadline_seconds(place: Ground) -> float:
     return place.machine.deadline_hours * 3600
 
 
+def is_silent(place: Ground) -> bool:
+    """Whether the machine has said nothing for so long that it must have freed itself."""
+    heard = place.job.heard_at or place.job.sent_at
+    return heard is not None and (now() - heard).total_seconds() > deadline_seconds(place) + GRACE_SECONDS
+
+
 def put_off(run: Run, save: Save, place: Ground, error: ProviderError) -> None:
     """Asks again later, the later the more calls have failed; the run's page says what the last one met."""
     failures = place.job.failures + 1
@@ -109,10 +120,8 @@ def put_off(run: Run, save: Save, place: Ground, error: ProviderError) -> None:
 
 def hourly(machine: Machine) -> int | None:
     """Micro-dollars for an hour; 0 for a place that costs nothing, None where it is not known."""
-    if not compute_of(machine).paid:
-        return 0
-    found = machine.facts.get("hourly_microdollars")
-    return int(found) if found is not None else None
+    spot = spot_of(machine)
+    return spot.hourly_microdollars if spot.paid else 0
 
 
 def cost(run: Run, place: Ground, told: int | None = None) -> int:

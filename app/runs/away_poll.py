@@ -4,9 +4,19 @@ from typing import Any
 
 from app.clock import in_seconds, now
 from app.compute._base import Phase, Status
-from app.errors import Gone, KeyRefused, ProviderError, Refused, TunebookError
+from app.errors import Gone, ProviderError, TunebookError
 from app.runs import outputs
-from app.runs.away import GRACE_SECONDS, Ground, cost, deadline_seconds, ground, leave, put, put_off
+from app.runs.away import (
+    GRACE_SECONDS,
+    Ground,
+    cost,
+    deadline_seconds,
+    ground,
+    is_silent,
+    leave,
+    put,
+    put_off,
+)
 from app.runs.away_steps import closing
 from app.runs.hosted import Save, set_run
 from app.runs.lifecycle import move
@@ -26,10 +36,12 @@ def training(run: Run, save: Save) -> None:
             place.compute.fetch(place.site, place.job.handle, folder)
     except Gone as error:
         status = Status(Phase.GONE, "gone", error.message)
-    except (KeyRefused, Refused) as error:
-        put_off(run, save, place, error)
-        return
     except ProviderError as error:
+        if is_silent(place):
+            raise TunebookError(
+                f"{place.machine.name} has not answered for longer than its deadline: {error.message}",
+                "Its job must have ended by itself. Look at the compute's page, then retry or clone the run.",
+            ) from error
         put_off(run, save, place, error)
         return
     over = status.phase in (Phase.ENDED, Phase.GONE)

@@ -7,19 +7,18 @@ sent again only where the place makes that safe. See app/compute/_base.py for wh
 from typing import Any
 
 from sqlalchemy import func
-from sqlmodel import Session, col, select
+from sqlmodel import col, select
 
 from app.clock import in_seconds, now
-from app.compute._base import Found
 from app.config import settings
-from app.errors import AlreadyThere, Busy, Conflict, Invalid, KeyRefused, ProviderError, Unclear
-from app.runs.away import Ground, cost, ground, leave, order_of, put, put_off
+from app.errors import AlreadyThere, Busy, Conflict, Invalid, ProviderError, Unclear
+from app.runs.away import Ground, cost, ground, is_silent, job_of, leave, order_of, put, put_off
 from app.runs.hosted import Save, set_run
 from app.runs.lifecycle import move
 from app.runs.prepare import prepare_bundle
 from app.runs.steps import closing_record
 from app.storage import run_folder
-from app.tables import JobState, Machine, MachineJob, MachineState, Run, RunState
+from app.tables import JobState, Machine, MachineState, Run, RunState
 
 THERE = (
     RunState.PREPARING,
@@ -122,13 +121,17 @@ def unknown(run: Run, save: Save) -> None:
     """One look for a job whose submit had no answer. Looks are counted only when the place answered."""
     place = ground(run)
     try:
-        found = list(place.compute.find(place.site, run.launch_key))
-    except (Busy, Unclear, KeyRefused) as error:
+        found = sorted(place.compute.find(place.site, run.launch_key), key=lambda job: job.created_at)
+        # The oldest is the run's; others that carry its key are ended.
+        for other in found[1:]:
+            place.compute.cancel(place.site, other.handle)
+            place.compute.release(place.site, other.handle)
+    except ProviderError as error:
         put_off(run, save, place, error)
         return
     times, looks = settings().look_times, place.job.looks + 1
     if found:
-        _keep_oldest(run, save, place, found)
+        adopt(run, save, place, dict(found[0].handle))
     elif looks < len(times) and not place.compute.repeatable:
         with save() as session:
             later = in_seconds(times[looks] - times[looks - 1])
@@ -144,15 +147,6 @@ def unknown(run: Run, save: Save) -> None:
         _ask_a_person(run, save, place, looks)
 
 
-def _keep_oldest(run: Run, save: Save, place: Ground, found: list[Found]) -> None:
-    """Adopts the oldest; others that carry the same key are ended."""
-    first, *others = sorted(found, key=lambda job: job.created_at)
-    for other in others:
-        place.compute.cancel(place.site, other.handle)
-        place.compute.release(place.site, other.handle)
-    adopt(run, save, place, dict(first.handle))
-
-
 def _ask_a_person(run: Run, save: Save, place: Ground, looks: int) -> None:
     with save() as session:
         put(session, place.job, looks=looks, not_confirmed=True, failures=0)
@@ -161,38 +155,33 @@ def _ask_a_person(run: Run, save: Save, place: Ground, looks: int) -> None:
 
 
 def cancel(run: Run, save: Save) -> None:
-    """Ends the job, then the run. While the machine does not answer, the run stays "cancel asked"."""
-    _end(run, save, RunState.CANCELLED)
-
-
-def fail(run: Run, save: Save, message: str, hint: str) -> None:
-    """Ends the run with a sentence; its job there is ended as soon as the machine answers."""
-    place = ground(run)
-    with save() as session:
-        leave(session, place.job)
-        move(session, run, RunState.FAILED, error=message[:2000], hint=hint[:2000], **closing(run, place))
-
-
-def _end(run: Run, save: Save, to: RunState) -> None:
+    """Ends the job, then the run. While the machine does not answer, the run stays "cancel asked", until the job there
+    must have ended by itself."""
     place = ground(run)
     try:
         if place.job.state == JobState.SENT:
             place.compute.cancel(place.site, place.job.handle)
             place.compute.pull(place.site, place.job.handle, order_of(run, place).folder)
     except ProviderError as error:
-        put_off(run, save, place, error)
-        return
+        if not is_silent(place):
+            put_off(run, save, place, error)
+            return
     with save() as session:
         leave(session, place.job)
-        move(session, run, to, **closing(run, place))
+        move(session, run, RunState.CANCELLED, **closing(run, place))
+
+
+def fail(run: Run, save: Save, message: str, hint: str) -> None:
+    """Ends the run with a sentence; its job there is ended as soon as the machine answers. Needs no way to the machine,
+    which may be what is missing."""
+    record = closing_record(run, run_folder(run.id or 0))
+    with save() as session:
+        job = job_of(session, run.id)
+        if job is not None:
+            leave(session, job)
+        move(session, run, RunState.FAILED, error=message[:2000], hint=hint[:2000], **record)
 
 
 def closing(run: Run, place: Ground) -> dict[str, Any]:
     """Ledger, snapshot and cost of a run that ends."""
     return {**closing_record(run, run_folder(run.id or 0)), "cost_microdollars": cost(run, place)}
-
-
-def may_send_again(session: Session, run: Run) -> bool:
-    """Whether the run waits for a person's word on a submit that was not confirmed."""
-    job = session.exec(select(MachineJob).where(MachineJob.run_id == run.id)).first()
-    return run.state == RunState.UNKNOWN and job is not None and job.not_confirmed

@@ -1,15 +1,18 @@
 """Removes what a run left on another machine once it is over, and what people decide about submits that were never
 confirmed. Called by workers/machines.py and the run page."""
 
-from sqlmodel import Session, select
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from sqlmodel import Session
 
 from app.clock import in_seconds
-from app.compute._base import Found
 from app.db import session_scope
 from app.errors import Conflict, Gone, ProviderError
 from app.lab.actor import Actor, find
 from app.queue import ADVANCE_RUN, enqueue
-from app.runs.away import Ground, ground, put
+from app.runs.away import Ground, ground, job_of, put
 from app.runs.lifecycle import move
 from app.tables import FINAL, JobState, MachineJob, Run, RunState
 
@@ -25,10 +28,9 @@ def tidy(job_id: int) -> None:
         return
     try:
         for handle in _handles(run, place):
-            place.compute.cancel(place.site, handle)
-            place.compute.release(place.site, handle)
-    except Gone:
-        pass
+            with suppress(Gone):
+                place.compute.cancel(place.site, handle)
+                place.compute.release(place.site, handle)
     except ProviderError as error:
         failures = place.job.failures + 1
         seconds = min(place.compute.poll_seconds * 2**failures, LONGEST_SECONDS)
@@ -45,10 +47,13 @@ def tidy(job_id: int) -> None:
         put(session, place.job, state=JobState.OVER, trouble="", failures=0)
 
 
-def _handles(run: Run, place: Ground) -> list[dict[str, object]]:
-    found: list[Found] = list(place.compute.find(place.site, run.launch_key))
-    own = [dict(place.job.handle)] if place.job.handle else []
-    return own or [dict(job.handle) for job in found]
+def _handles(run: Run, place: Ground) -> list[Mapping[str, Any]]:
+    """The run's own job and every other that carries its key."""
+    found: list[Mapping[str, Any]] = [
+        dict(job.handle) for job in place.compute.find(place.site, run.launch_key)
+    ]
+    own = place.job.handle
+    return found if not own or own in found else [own, *found]
 
 
 def send_again(session: Session, actor: Actor, run_id: int) -> Run:
@@ -62,7 +67,7 @@ def send_again(session: Session, actor: Actor, run_id: int) -> Run:
 
 def _waiting(session: Session, actor: Actor, run_id: int) -> tuple[Run, MachineJob]:
     run: Run = find(session, actor, Run, run_id)
-    job = session.exec(select(MachineJob).where(MachineJob.run_id == run_id)).first()
+    job = job_of(session, run_id)
     if run.state != RunState.UNKNOWN or job is None or not job.not_confirmed:
         raise Conflict(f"Run {run_id} waits for no decision.", "Look at its page again.")
     return run, job
@@ -70,7 +75,7 @@ def _waiting(session: Session, actor: Actor, run_id: int) -> tuple[Run, MachineJ
 
 def forget_job(session: Session, run: Run) -> None:
     """Before a retry: nothing of the earlier start may be left. Raises Conflict while it is being removed."""
-    job = session.exec(select(MachineJob).where(MachineJob.run_id == run.id)).first()
+    job = job_of(session, run.id)
     if job is None:
         return
     if job.state in (JobState.LEAVING, JobState.SENT, JobState.SENDING) or run.state not in FINAL:

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import Session, select
+from sqlmodel import Session
 
-from app.runs.away import hourly
+from app.runs.away import hourly, job_of
 from app.settings.machines import BY_HAND, compute_of
-from app.tables import JobState, Machine, MachineJob, Run, RunState
+from app.tables import JobState, Machine, Run, RunState
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def away_view(session: Session, run: Run) -> AwayView | None:
     if run.machine_id is None:
         return None
     machine = session.get_one(Machine, run.machine_id)
-    job = session.exec(select(MachineJob).where(MachineJob.run_id == run.id)).first()
+    job = job_of(session, run.id)
     compute = compute_of(machine)
     hand = machine.kind == BY_HAND
     return AwayView(
@@ -46,7 +46,7 @@ def away_view(session: Session, run: Run) -> AwayView | None:
         job.message if job else "",
         machine.deadline_hours,
         compute.deadline_kept_by,
-        hourly(machine) if compute.paid else 0,
+        hourly(machine),
         job.heard_at if job else None,
         job.trouble if job else "",
         run.state == RunState.UNKNOWN and job is not None and job.not_confirmed,

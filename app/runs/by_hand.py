@@ -38,7 +38,7 @@ SUFFIXES = (
 )
 PLAIN = ("exit_code", "Modelfile", "LICENSE")
 SKIPPED = ("checkpoints", "work", "lock")
-MOST_FILES, MOST_TIMES = 2000, 20
+MOST_FILES, MOST_TIMES = 2000, 4
 MEND = "Zip the folder `out` of the bundle after `sh run.sh --here` has ended, and upload that."
 
 

@@ -14,10 +14,11 @@ from app.clock import in_seconds, now
 from app.compute._base import Checked, Compute, Site
 from app.config import settings
 from app.errors import Conflict, Invalid, NotFound
+from app.format import plural
 from app.lab.actor import Actor, find, owned, require_admin
 from app.queue import CHECK_MACHINE, enqueue
 from app.registry import load_kinds
-from app.tables import ACTIVE, Machine, MachineState, Run
+from app.tables import ACTIVE, JobState, Machine, MachineJob, MachineState, Run
 from app.vault import seal, unseal
 
 LOCAL, BY_HAND, HAND = "local", "by-hand", "by hand"
@@ -146,19 +147,21 @@ def add_machine(session: Session, actor: Actor, new: NewMachine) -> Machine:
 
 
 def change_machine(session: Session, actor: Actor, machine_id: int, new: NewMachine) -> Machine:
-    """The same for one that is there; its kind and its name stay."""
+    """The same for one that is there; its kind and its name stay. Raises Conflict where runs there would be lost."""
     require_admin(actor, "change compute")
     row: Machine = find(session, actor, Machine, machine_id)
     _check(session, actor, new, row)
+    if any(row.fields.get(name, "") != text.strip() for name, text in new.fields.items()):
+        _refuse_while_used(session, row)
     return _write(session, row, new)
 
 
 def _write(session: Session, row: Machine, new: NewMachine) -> Machine:
     known = {one.name: one for one in computes()[new.kind].fields}
     given = {name: value.strip() for name, value in new.fields.items() if name in known and value.strip()}
-    # What an earlier look learned (a host's key) is kept while the place is the same.
-    same = all(row.fields.get(name, "") == given.get(name, "") for name in known)
-    row.fields = {**(row.fields if same else {}), **given}
+    # What an earlier look learned (a host's key) is kept until a person clears or replaces it.
+    learned = {name: row.fields[name] for name in row.facts.get("learned") or () if name in row.fields}
+    row.fields = {**{name: text for name, text in learned.items() if name not in new.fields}, **given}
     if new.secret is not None:
         row.sealed_secret = seal(new.secret)
     row.slots, row.deadline_hours, row.allow_private = new.slots, new.deadline_hours, new.allow_private
@@ -214,17 +217,28 @@ def _check(session: Session, actor: Actor, new: NewMachine, row: Machine | None)
 
 
 def remove_machine(session: Session, actor: Actor, machine_id: int) -> None:
-    """Forgets its key. Raises Conflict while runs are there."""
+    """Forgets its key. Raises Conflict while runs are there, or something of theirs."""
     require_admin(actor, "remove compute")
     row: Machine = find(session, actor, Machine, machine_id)
-    busy = session.exec(
-        select(func.count()).select_from(Run).where(Run.machine_id == machine_id, col(Run.state).in_(ACTIVE))
-    ).one()
-    if busy:
-        raise Conflict(f"{busy} runs are on {row.name}.", "Cancel them, or wait until they are over.")
+    _refuse_while_used(session, row)
     row.sealed_secret, row.state, row.due_at = "", MachineState.REMOVED, None
     session.add(row)
     session.flush()
+
+
+def _refuse_while_used(session: Session, row: Machine) -> None:
+    count = select(func.count())
+    busy = session.exec(
+        count.select_from(Run).where(Run.machine_id == row.id, col(Run.state).in_(ACTIVE))
+    ).one()
+    leaving = session.exec(
+        count.select_from(MachineJob).where(
+            MachineJob.machine_id == row.id, MachineJob.state == JobState.LEAVING
+        )
+    ).one()
+    if busy or leaving:
+        what = f"{plural(busy, 'run')} under way" if busy else f"{plural(leaving, 'job')} to be cleared up"
+        raise Conflict(f"{row.name} has {what}.", "Cancel what runs, or wait until it is over.")
 
 
 def stop_orphan(session: Session, actor: Actor, machine_id: int, launch_key: str) -> Machine:
@@ -262,5 +276,10 @@ def keep_check(row: Machine, found: Checked | None, trouble: str) -> None:
     if found is None:
         row.state, row.note, row.due_at = MachineState.FAILED, trouble[:2000], in_seconds(RETRY_SECONDS)
         return
-    row.state, row.note, row.facts = MachineState.READY, found.note[:2000], dict(found.facts)
+    learned = dict.fromkeys((*(row.facts.get("learned") or ()), *found.learned))
+    row.state, row.note, row.facts = (
+        MachineState.READY,
+        found.note[:2000],
+        {**found.facts, "learned": list(learned)},
+    )
     row.fields, row.due_at = {**row.fields, **found.learned}, in_seconds(CHECK_SECONDS)

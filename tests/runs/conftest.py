@@ -22,6 +22,7 @@ from app.runs.steps import make_slots
 from app.storage import incoming_file
 from app.tables import FINAL, Dataset, DatasetState, Run, Split
 from tests.hosting import hosted, world  # noqa: F401  fixtures
+from tests.runs.machine import host  # noqa: F401  a fixture
 from tests.runs.predicting import ask  # noqa: F401  a fixture
 
 RULE = {"HCl": "acid", "NaOH": "base", "NaCl": "salt"}

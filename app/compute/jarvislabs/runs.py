@@ -27,14 +27,14 @@ SSH = re.compile(r"ssh\b.*?\s(?P<user>[\w.-]+)@(?P<host>[\w.-]+)")
 PORT = re.compile(r"-p\s*(\d{1,5})")
 
 # Sleeps, then lets the machine go; a destroy is asked for until it is heard. Reads its order from standard input.
-WATCHDOG = """import json, subprocess, sys, time, urllib.request
+WATCHDOG = """import http.client, json, subprocess, sys, time, urllib.request
 order = json.load(sys.stdin)
 time.sleep(max(order["seconds"], 0))
 headers = {"authorization": "Bearer " + order["key"], "user-agent": "tunebook"}
 for _ in range(100 if order["url"] else 0):
     try:
         urllib.request.urlopen(urllib.request.Request(order["url"], b"", headers), timeout=60)
-    except Exception:
+    except (OSError, http.client.HTTPException):
         time.sleep(30)
     else:
         time.sleep(300)
