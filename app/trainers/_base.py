@@ -75,7 +75,6 @@ class Toolkit:
     `problems(values)` gives a sentence for each combination that it cannot do. `config(job)` renders its
     configuration files, name -> text, every value written out. They name the data `data/...`, the model by
     `model_name(job)`, the output `out/work`: the process runs in the bundle's folder.
-    `check` is the command that checks them without training, for the docs and the tests; () for none.
     """
 
     name: str
@@ -89,7 +88,6 @@ class Toolkit:
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
     problems: Callable[[Values], list[str]] = _nothing
-    check: tuple[str, ...] = ()
     # Said on the tile: "unmaintained since January 2025".
     state: str = ""
     # Why it cannot train on a machine without an NVIDIA GPU, or on Linux; "" where it can.

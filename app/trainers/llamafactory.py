@@ -6,6 +6,7 @@ from typing import Any
 
 from app.hyperparameters import Hyperparameter
 from app.trainers._base import Environment, Job, Toolkit, Values
+from app.trainers._fields import NEFTUNE
 from app.trainers._shared import OWN_SETTINGS, job_of, model_name, own_problems, targets, with_own
 from app.trainers._yaml import to_yaml
 
@@ -41,10 +42,7 @@ OWN = (
         "than the model's own is refused before training.",
         maximum=60,
     ),
-    Hyperparameter(
-        "neftune_noise_alpha", "NEFTune noise", "float", 0.0, "Noise on the embeddings while training; 0: none.",
-        minimum=0, maximum=100,
-    ),
+    NEFTUNE,
     Hyperparameter(
         "export", "Export", "choice", "none",
         "merged: llamafactory-cli export also writes the whole model with its Ollama Modelfile into out/merged.",

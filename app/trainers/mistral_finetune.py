@@ -133,7 +133,6 @@ TRAINER = Toolkit(
     choices={"method": ("lora",), "schedule": ("cosine",)},
     config=config,
     problems=problems,
-    check=("python", "-m", "utils.validate_data", "--train_yaml", FILE),
     needs="an NVIDIA GPU",
     state="hardly maintained since September 2024; no run of it was made here yet",
     weights="mistral",

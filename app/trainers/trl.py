@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.hyperparameters import Hyperparameter
 from app.trainers._base import Environment, Job, Toolkit, Values
+from app.trainers._fields import NEFTUNE
 from app.trainers._shared import OWN_SETTINGS, job_of, model_name, own_problems, targets, with_own
 from app.trainers._yaml import to_yaml
 
@@ -34,10 +34,7 @@ KEYS = {
     "seed": "seed",
 }
 OWN = (
-    Hyperparameter(
-        "neftune_noise_alpha", "NEFTune noise", "float", 0.0, "Noise on the embeddings while training; 0: none.",
-        minimum=0, maximum=100,
-    ),
+    NEFTUNE,
     OWN_SETTINGS,
 )  # fmt: skip
 

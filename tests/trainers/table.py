@@ -1,6 +1,6 @@
 """The tables of docs/trainers.md, made from the toolkits' own words. `python -m tests.trainers.table` rewrites them."""
 
-from app.trainers._shared import SHARED
+from app.trainers._fields import SHARED
 from tests.source import ROOT
 from tests.trainers.toolkits import toolkits
 

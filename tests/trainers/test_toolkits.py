@@ -14,7 +14,8 @@ import yaml
 from app.hyperparameters import Hyperparameter
 from app.trainers._base import Job, Toolkit
 from app.trainers._bundle import toolkit_bundle
-from app.trainers._shared import ALWAYS, SHARED, fields_of, lacking, own_settings, settle
+from app.trainers._fields import SHARED
+from app.trainers._shared import ALWAYS, fields_of, lacking, own_settings, settle
 from tests.source import ROOT
 from tests.trainers.golden import FOLDER, kept, rendered
 from tests.trainers.table import DOCUMENT, written

@@ -11,10 +11,9 @@ from .failures import Failure
 from .files import write_json
 from .hub_best import BestWeights
 from .hub_chat import ChatEncoder
-from .hub_model import base_of, load_base, lora_config
-from .hub_sft import save, weights_dtype
+from .hub_model import load_base, lora_config
+from .hub_sft import describe, save, weights_dtype
 from .hub_training import (
-    ADAM_EPSILON,
     Watcher,
     arguments,
     callback,
@@ -24,7 +23,6 @@ from .hub_training import (
 )
 from .job import Job
 from .machine import write_usage
-from .predict import decoding
 from .preview import SHOWN, segments
 from .reporting import Reporter
 
@@ -66,7 +64,10 @@ def train(job: Job, reporter: Reporter, values: dict[str, Any], encoder: ChatEnc
     best = BestWeights(job.out / "checkpoints" / "best", values["early_stopping_patience"])
     watch = Watcher(job, reporter, earlier_spending(checkpoint), best)
     trainer = _trainer(job, values, encoder, (found, held_out), watch)
-    _describe(job, reporter, values, trainer.model, len(found))
+    ran = {name: value for name, value in values.items() if name not in SUPERVISED_ONLY}
+    describe(
+        job, reporter, ran, trainer.model, loss="DPO (sigmoid)", reference="base model", pairs=len(found)
+    )
     reporter.progress("training", 0.0, "the first step is the slowest")
     if checkpoint:
         reporter.log(f"goes on from {checkpoint.name}")
@@ -169,21 +170,3 @@ def _base(job: Job, values: dict[str, Any]) -> Any:
     from peft import prepare_model_for_kbit_training
 
     return prepare_model_for_kbit_training(base, use_gradient_checkpointing=False)
-
-
-def _describe(job: Job, reporter: Reporter, values: dict[str, Any], model: Any, count: int) -> None:
-    """out/resolved.json: everything that really ran."""
-    everything = sum(part.numel() for part in model.parameters())
-    trained = sum(part.numel() for part in model.parameters() if part.requires_grad)
-    ran = {
-        **{name: value for name, value in values.items() if name not in SUPERVISED_ONLY},
-        "seed": job.seed,
-        "optimizer": "AdamW",
-        "adam_epsilon": ADAM_EPSILON,
-        "base_weights": str(weights_dtype(values)).removeprefix("torch."),
-        "loss": "DPO (sigmoid)",
-        "reference": "base model",
-        "pairs": count,
-    }
-    answers = decoding(job, values["predict_batch_size"])
-    reporter.resolved(ran, answers, everything, trained, base=base_of(job, model))

@@ -186,8 +186,10 @@ def keep_apart(trainer: Any, values: dict[str, Any], rows: list[Row], reporter: 
     return dict(trainer.values)
 
 
-def describe(job: Job, reporter: Reporter, values: dict[str, Any], model: Any) -> None:
-    """out/resolved.json: everything that really ran."""
+def describe(
+    job: Job, reporter: Reporter, values: dict[str, Any], model: Any, loss: str = "answers only", **more: Any
+) -> None:
+    """out/resolved.json: everything that really ran; `more` as the objective has it."""
     everything = sum(part.numel() for part in model.parameters())
     trained = sum(part.numel() for part in model.parameters() if part.requires_grad)
     values = {
@@ -196,7 +198,8 @@ def describe(job: Job, reporter: Reporter, values: dict[str, Any], model: Any) -
         "optimizer": "AdamW",
         "adam_epsilon": ADAM_EPSILON,
         "base_weights": str(weights_dtype(values)).removeprefix("torch."),
-        "loss": "answers only",
+        "loss": loss,
+        **more,
     }
     reporter.resolved(
         values, decoding(job, values["predict_batch_size"]), everything, trained, base=base_of(job, model)

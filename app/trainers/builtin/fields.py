@@ -2,6 +2,7 @@
 
 from app import preferences
 from app.hyperparameters import Hyperparameter
+from app.trainers._fields import shared, worded
 from app.trainers._prediction import AT_ONCE, DECODING, PREDICTOR, SCHEMA
 
 SCHEDULES = ("cosine", "linear", "constant")
@@ -60,63 +61,19 @@ STARTER = (
 )  # fmt: skip
 
 HUGGING_FACE = (
-    Hyperparameter(
-        "method", "Method", "choice", "lora", "lora trains small added matrices, full trains every weight.",
-        choices=("lora", "full"), simple=True,
-    ),
-    Hyperparameter(
-        "epochs", "Epochs", "int", 3, "How often training goes through all items.",
-        minimum=1, maximum=1000, simple=True,
-    ),
-    Hyperparameter(
-        "learning_rate", "Learning rate", "float", 2e-4, "2e-4 is usual for LoRA, 2e-5 for full fine-tuning.",
-        minimum=1e-8, maximum=1.0, simple=True,
-    ),
-    Hyperparameter(
-        "batch_size", "Batch size", "int", 8, "Items in memory at once.",
-        unit="items", minimum=1, maximum=1024, simple=True,
-    ),
-    Hyperparameter(
-        "gradient_accumulation", "Gradient accumulation", "int", 2,
-        "Batches per step: the effective batch is this times the batch size.", minimum=1, maximum=1024,
-    ),
-    Hyperparameter("lora_r", "LoRA rank r", "int", 16, minimum=1, maximum=1024, simple=True),
-    Hyperparameter(
-        "lora_alpha", "LoRA alpha", "int", 32, "The update is scaled by alpha / r.",
-        minimum=1, maximum=4096, simple=True,
-    ),
-    Hyperparameter("lora_dropout", "LoRA dropout", "float", 0.0, minimum=0, maximum=0.9),
-    Hyperparameter(
-        "lora_targets", "LoRA targets", "text", "all-linear",
-        "all-linear, or names of layers apart by commas, for example q_proj, v_proj.",
-    ),
-    Hyperparameter(
-        "use_dora", "DoRA", "bool", False,
-        "LoRA that learns direction and magnitude of the weights apart: often a little better, slower.",
-    ),
+    *shared("method", "epochs", "learning_rate", "batch_size", "gradient_accumulation"),
+    *shared("lora_r", "lora_alpha", "lora_dropout", "lora_targets", "use_dora"),
     Hyperparameter(
         "use_rslora", "rsLoRA", "bool", False, "Scales the update by alpha / square root of r: for high ranks.",
     ),
-    Hyperparameter(
-        "quantization", "Quantization", "choice", "none",
+    worded(
+        "quantization",
         "QLoRA: the frozen base in 8 bits, or in 4 (NF4, constants quantized too). Needs bitsandbytes.",
-        choices=("none", "8bit", "4bit"),
     ),
-    Hyperparameter(
-        "max_seq_len", "Longest row", "int", 1024, "Longer rows lose their beginning.",
-        unit="tokens", minimum=16, maximum=131072,
-    ),
-    Hyperparameter("schedule", "Schedule", "choice", "cosine", choices=SCHEDULES),
-    Hyperparameter(
-        "warmup_ratio", "Warm-up", "float", 0.1, "Part of all steps over which the learning rate rises.",
-        minimum=0, maximum=1,
-    ),
-    Hyperparameter("weight_decay", "Weight decay", "float", 0.0, minimum=0, maximum=10),
-    Hyperparameter("adam_beta1", "Adam beta 1", "float", 0.9, minimum=0, maximum=0.9999),
-    Hyperparameter("adam_beta2", "Adam beta 2", "float", 0.999, minimum=0, maximum=0.99999),
-    Hyperparameter("max_grad_norm", "Gradient clip", "float", 1.0, minimum=0.001, maximum=1000),
-    Hyperparameter(
-        "packing", "Packing", "bool", False,
+    worded("max_seq_len", "Longer rows lose their beginning."),
+    *shared("schedule", "warmup_ratio", "weight_decay", "adam_beta1", "adam_beta2", "max_grad_norm"),
+    worded(
+        "packing",
         "Short rows fill up one of the longest length, none seeing another; a batch is then so many full rows, so "
         "that there are fewer steps.", only=preferences.SFT,
     ),
@@ -131,15 +88,7 @@ HUGGING_FACE = (
         "Less padding; batches still come in random order. Without shuffling and with packing it does nothing.",
         only=preferences.SFT,
     ),
-    Hyperparameter(
-        "precision", "Precision", "choice", "auto", "auto: bf16 on a GPU, fp32 on a CPU.",
-        choices=("auto", "bf16", "fp32"),
-    ),
-    Hyperparameter(
-        "gradient_checkpointing", "Gradient checkpointing", "choice", "auto",
-        "Saves memory, costs about a third more time. auto: on with a GPU, off on a CPU.",
-        choices=("auto", "yes", "no"),
-    ),
+    *shared("precision", "gradient_checkpointing"),
     Hyperparameter(
         "attention", "Attention", "choice", "auto",
         "auto: FlashAttention where it is installed (GPU, bf16), else PyTorch's own.",
