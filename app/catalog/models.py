@@ -230,6 +230,12 @@ def _service_label(place: str, name: str) -> str:
     return offered.offered_label(provider.label if provider else place, name, known)
 
 
+def hub_name(model_id: str) -> str:
+    """The name of its base model on the Hugging Face Hub, or its folder; "" for a model that is no such one's."""
+    group, _, name = model_id.partition("/")
+    return name if group == "hf" or group in toolkits() else ""
+
+
 def model_group(model_id: str) -> str:
     """The group a model stands in, also when it cannot be launched any more; predictions made elsewhere are
     "Imported"."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from app.catalog.models import hub_name, toolkits
 from app.exports.latex import escape, label_of
 from app.exports.methods import packages_of
 from app.exports.state import PaperRun, PaperState
@@ -156,8 +157,10 @@ HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 def bibtex(state: PaperState) -> str:
     """The entries: data, models, Tunebook, toolkits, statistics. Only facts that are known stand in them."""
     packages = {name for run in state.runs for name in packages_of(run)}
-    entries = [_data(state), *_models(state), _tunebook(state)]
+    models = [run.model for run in state.runs]
+    entries = [_data(state), *base_models(models), _tunebook(state)]
     entries += [entry for name, entry in TOOLKITS.items() if name in packages]
+    entries += trainers(models)
     if any(map(uses_lora, state.runs)):
         entries.append(LORA)
     entries += adapters(state.runs)
@@ -193,17 +196,29 @@ def _data(state: PaperState) -> str:
     )
 
 
-def _models(state: PaperState) -> list[str]:
+def base_models(models: Iterable[str]) -> list[str]:
+    """One entry for each model of the Hub that was trained, by whichever trainer."""
     entries = []
-    for model in sorted({run.model for run in state.runs}):
-        name = model.removeprefix("hf/")
-        if model.startswith("hf/") and HUB_NAME.fullmatch(name):
+    for name in sorted({hub_name(model) for model in models}):
+        if HUB_NAME.fullmatch(name):
             key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
             entries.append(
                 f"@misc{{model-{key},\n  title = {{{{{escape(name)}}}}},\n"
                 f"  howpublished = {{\\url{{https://huggingface.co/{name}}}}}\n}}"
             )
     return entries
+
+
+def trainers(models: Iterable[str]) -> list[str]:
+    """The toolkits that trained, by their own names and versions; TRL has an entry as a package."""
+    known = toolkits()
+    names = sorted({model.partition("/")[0] for model in models} & set(known) - set(TOOLKITS))
+    return [
+        f"@misc{{{name},\n  title = {{{{{escape(known[name].label)}}}}},\n"
+        f"  note = {{Version {escape(known[name].version)}}},\n"
+        f"  howpublished = {{\\url{{{known[name].source}}}}}\n}}"
+        for name in names
+    ]
 
 
 def _tunebook(state: PaperState) -> str:

@@ -30,6 +30,14 @@ def whole_model(work: Work) -> Path:
         raise Conflict(f"Run {work.run.id} has no weights.", "They are gone from the data folder.")
     if found.name == "model":
         return found
+    if (merged := work.run_folder / "out" / "merged" / "config.json").is_file():
+        # Some toolkits merge by themselves.
+        return merged.parent
+    if not (found / "adapter_model.safetensors").is_file():
+        raise Conflict(
+            f"The adapter of run {work.run.id} is in its trainer's own form, which only that trainer merges.",
+            "Clone the run and choose its export “merged”, where it has one, or share the adapter itself.",
+        )
     target = work.folder / "merged"
     arguments = [str(work.run_folder), str(target)]
     run_module(work.folder, "training.merge", arguments, work.say)

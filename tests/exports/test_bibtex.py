@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.exports.bibtex import adapters, uses_lora
+from app.exports.bibtex import adapters, base_models, trainers, uses_lora
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,14 @@ def test_lora_is_cited_where_it_was_trained_here_or_at_a_service(
 def test_what_was_done_to_an_adapter_is_cited(ledger: dict[str, Any], keys: list[str]) -> None:
     entries = adapters([SimpleNamespace(ledger=ledger)] * 2)
     assert [re.findall(r"\{([^,]+),", entry)[0] for entry in entries] == keys
+
+
+def test_a_model_that_a_toolkit_trained_is_cited_with_its_trainer():
+    models = ["hf/acme/small", "axolotl/acme/small", "trl/acme/large", "baseline/majority", "openai/gpt-4.1"]
+    assert re.findall(r"huggingface.co/([\w/]+)", "".join(base_models(models))) == [
+        "acme/large",
+        "acme/small",
+    ]
+    (entry,) = trainers(models)
+    assert entry.startswith("@misc{axolotl,")
+    assert "Version 0.19.0" in entry

@@ -5,10 +5,13 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from app.errors import Conflict
+from app.exports.weights import whole_model
 from app.storage import export_file, export_work, run_folder
 from tests.exports.conftest import export_now
 from tests.exports.test_gguf import make_llama
@@ -171,3 +174,15 @@ def test_the_page_offers_shows_and_removes(client: Any, finished: Any) -> None:
     bad = client.post(f"/runs/{run_id}/exports", data={"kind": "model-card", "license": "My Own!"})
     assert bad.status_code == 422
     assert "an identifier such as apache-2.0" in bad.text
+
+
+def test_an_adapter_in_its_trainer_s_own_form_is_not_merged_here(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "adapter").mkdir(parents=True)
+    (out / "adapter" / "adapters.safetensors").write_bytes(b"")
+    work: Any = SimpleNamespace(run=SimpleNamespace(id=7), run_folder=tmp_path, folder=tmp_path, say=print)
+    with pytest.raises(Conflict, match="its trainer's own form"):
+        whole_model(work)
+    (out / "merged").mkdir()
+    (out / "merged" / "config.json").write_text("{}")
+    assert whole_model(work) == out / "merged"
