@@ -102,13 +102,7 @@ def plan_model(
     combinations = variants(model, asked)
     first = _filled(model, whole, combinations[0][1])
     own_seeds = seeds if model.seed_matters else (None,)
-    if len(combinations) * len(own_seeds) * len(cells.cells) > MAX_RUNS:
-        # Said before so many are made.
-        count = len(combinations) * len(own_seeds) * len(cells.cells)
-        raise Invalid(
-            f"{model.label}: {count:,} runs are more than one launch takes ({MAX_RUNS}).",
-            "Launch fewer models, seeds, values or folds.",
-        )
+    _refuse_many(model, len(combinations) * len(own_seeds) * len(cells.cells))
     runs = tuple(
         run
         for cell in cells.cells
@@ -136,6 +130,15 @@ def plan_model(
         runs,
         spot,
     )
+
+
+def _refuse_many(model: Model, count: int) -> None:
+    """Said before so many are made."""
+    if count > MAX_RUNS:
+        raise Invalid(
+            f"{model.label}: {count:,} runs are more than one launch takes ({MAX_RUNS}).",
+            "Launch fewer models, seeds, values or folds.",
+        )
 
 
 def _named(variant: str, spot: Spot | None, twice: bool) -> str:
