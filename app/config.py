@@ -60,6 +60,7 @@ class Settings(BaseSettings):
         description="Hugging Face token for gated data and for pushing; or give one in the form",
     )
     hf_endpoint: str = Field("", description="address of the Hugging Face Hub; empty: huggingface.co")
+    sky: str = Field("sky", description="SkyPilot's program, for compute by SkyPilot")
     llama_cpp: str = Field(
         "", description="llama.cpp's folder, for GGUF files of models that are not Llama-shaped"
     )

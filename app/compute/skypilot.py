@@ -15,6 +15,7 @@ from typing import Any
 from app.compute._base import LIVE, STAYS, Checked, Compute, Field, Found, Order, Phase, Site, Status
 from app.compute._calls import nothing_started
 from app.compute._container import KEY, put, text_of
+from app.config import settings
 from app.errors import Busy, Gone, Refused, Unavailable, Unclear
 from app.log import hidden
 from app.service_json import number, text
@@ -61,8 +62,7 @@ def _run(site: Site, argv: Sequence[str], seconds: float = 120.0, token: str = "
 
 def _sky(site: Site, *words: str, seconds: float = 120.0, token: str = "") -> str:
     """What `sky` prints; Unclear where it fails."""
-    program = os.path.expanduser(text_of(site.fields, "program") or "sky")
-    code, out, err = _run(site, [program, *words], seconds, token)
+    code, out, err = _run(site, [settings().sky, *words], seconds, token)
     if code:
         lines = [line for line in f"{out}\n{err}".splitlines() if line.strip()]
         raise Unclear(f"sky {words[0]} failed: {hidden(' / '.join(lines[-3:]))[:500]}")
@@ -255,7 +255,6 @@ COMPUTE = Compute(
     label="SkyPilot",
     description="A machine of any cloud or Kubernetes that SkyPilot reaches, taken down after the run.",
     fields=(
-        Field("program", "Program", "Path of sky, in SkyPilot's own environment.", default="sky"),
         Field(
             "infra",
             "Where",

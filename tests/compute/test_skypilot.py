@@ -13,6 +13,7 @@ import pytest
 
 from app.compute._base import Phase, Site
 from app.compute.skypilot import COMPUTE
+from app.config import settings
 from app.errors import Busy, Gone, Refused, Unavailable, Unclear
 from tests.compute import sky_stand_in
 from tests.compute.rented import check_results, follow, make_order, whole_life
@@ -45,7 +46,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    fields = {"program": "sky", "infra": "k8s/lab", "gpu": "L4", "hourly_dollars": "0.80"}
+    fields = {"infra": "k8s/lab", "gpu": "L4", "hourly_dollars": "0.80"}
     return Site("sky", fields, "", tmp_path / "site")
 
 
@@ -53,12 +54,13 @@ def launches(state: Path) -> list[dict]:
     return [json.loads(line) for line in (state / "launches").open()]
 
 
-def test_the_check(state: Path, site: Site) -> None:
+def test_the_check(state: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     found = COMPUTE.check(site)
     assert found.facts["hourly_microdollars"] == 800_000
     assert "0.14" in found.note
+    monkeypatch.setattr(settings(), "sky", "/nowhere/sky")
     with pytest.raises(Unavailable, match="nowhere"):
-        COMPUTE.check(Site("sky", {**site.fields, "program": "/nowhere/sky"}, "", site.folder))
+        COMPUTE.check(site)
 
 
 def test_a_runs_whole_life(state: Path, site: Site, tmp_path: Path) -> None:
