@@ -21,16 +21,27 @@ def outcome(place):
     first = there.read_json(os.path.join(place, "main.json"))
     if there.alive(os.path.join(place, "main.json")):
         return {"phase": "running", "state": "running", "note": ""}
-    if exit_code(place) is not None:
+    if _over(place):
         return {"phase": "ended", "state": "ended", "note": ""}
     if there.family(place):
         return {"phase": "running", "state": "running", "note": ""}
     if there.alive(os.path.join(place, "watcher.json")):
         note = "" if first else "waits for a free device on the host"
         return {"phase": "running" if first else "waiting", "state": "waiting", "note": note}
-    if exit_code(place) is not None:
+    if _over(place):
         return {"phase": "ended", "state": "ended", "note": ""}
     return _lost(place, first)
+
+
+def _over(place):
+    """Whether the run ended by itself: what a script writes on after its cancel is no end of its own."""
+    if exit_code(place) is None:
+        return False
+    try:
+        asked = os.stat(os.path.join(place, "cancelled")).st_mtime
+    except OSError:
+        return True
+    return os.stat(os.path.join(place, "bundle", "out", "exit_code")).st_mtime < asked
 
 
 def _lost(place, first):

@@ -154,8 +154,10 @@ def hand_over(staging, place, files, links, argv, environment):
 
 def cancel(place):
     """Ends all processes of a run, also one that still waits for its turn."""
-    if os.path.isdir(place):
-        there.write_text(os.path.join(place, "cancelled"), "")
+    mark = os.path.join(place, "cancelled")
+    if os.path.isdir(place) and not os.path.exists(mark):
+        # Its time tells what a script writes on afterwards from an end of its own.
+        there.write_text(mark, "")
     ended = there.end_all(place)
     watcher = os.path.join(place, "watcher.json")
     for _ in range(30):
