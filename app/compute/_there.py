@@ -199,6 +199,8 @@ def watch(place):
         late = time.time() > began + order["deadline"]
         reason = "cancelled" if os.path.exists(cancelled) else "deadline" if late else ""
         time.sleep(0.2)
+    if reason == "deadline":
+        write_text(os.path.join(place, "late"), "")
     end_all(place)
     code = main.wait()
     reason = reason or ("cancelled" if os.path.exists(cancelled) else "over")

@@ -34,14 +34,13 @@ def outcome(place):
 
 
 def _over(place):
-    """Whether the run ended by itself: what a script writes on after its cancel is no end of its own."""
+    """Whether the run ended by itself: what a script writes on after its cancel or deadline is no end of its own."""
     if exit_code(place) is None:
         return False
-    try:
-        asked = os.stat(os.path.join(place, "cancelled")).st_mtime
-    except OSError:
-        return True
-    return os.stat(os.path.join(place, "bundle", "out", "exit_code")).st_mtime < asked
+    marks = [os.path.join(place, name) for name in ("cancelled", "late")]
+    stopped = [os.stat(mark).st_mtime for mark in marks if os.path.exists(mark)]
+    written = os.stat(os.path.join(place, "bundle", "out", "exit_code")).st_mtime
+    return all(written < moment for moment in stopped)
 
 
 def _lost(place, first):

@@ -156,7 +156,7 @@ def cancel(place):
     """Ends all processes of a run, also one that still waits for its turn."""
     mark = os.path.join(place, "cancelled")
     if os.path.isdir(place) and not os.path.exists(mark):
-        # Its time tells what a script writes on afterwards from an end of its own.
+        # Its time counts: see _over in _there_runs.py.
         there.write_text(mark, "")
     ended = there.end_all(place)
     watcher = os.path.join(place, "watcher.json")
