@@ -95,7 +95,7 @@ def convert(session: Session, actor: Actor, run_id: int, to: str) -> Conversion:
         other,
         [line for line in lines if line.key and line.other_key],
         [line for line in lines if not line.other_key and line.value],
-        [line for line in lines if not line.key],
+        [line for line in lines if not line.key and line.other_value],
         _files(run, run.model, sent, dataset, split, gpu),
         _files(run, other.id, values, dataset, split, gpu),
         values,
@@ -136,7 +136,7 @@ def _lines(model: Model, other: Model, sent: Mapping[str, Any], values: Mapping[
 def _key(model: Model, name: str) -> str:
     """The trainer's own word for a hyperparameter."""
     toolkit = toolkits().get(model.trainer)
-    return toolkit.keys.get(name, name) if toolkit else name
+    return toolkit.keys.get(name, name).strip("()") if toolkit else name
 
 
 def _files(
