@@ -15,7 +15,7 @@ from app.compute import local
 from app.config import settings
 from app.db import session_scope
 from app.exports.merge_process import launch_key
-from app.storage import export_work
+from app.storage import export_work, run_folder
 from app.tables import Export
 from tests.exports.conftest import export_now
 from workers.sweep import look
@@ -29,6 +29,7 @@ mkdir "$4" && echo '{{"architectures": ["LlamaForCausalLM"]}}' > "$4/config.json
 
 def test_a_merge_begins_again_after_kill_9(client: Any, finished: Any, home: Any, monkeypatch: Any) -> None:
     run_id = finished("hf/small", "adapter")
+    (run_folder(run_id) / "out" / "adapter" / "adapter_model.safetensors").write_bytes(b"")
     script = home / "python"
     script.write_text(SCRIPT.format(flag=home / "hangs"))
     script.chmod(0o755)
