@@ -1,9 +1,11 @@
 """A stand-in for another machine, whose answers get lost: for tests of runs that are not on this one."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ class Host:
     def __init__(self, folder: Path) -> None:
         self.folder, self.submits, self.released = folder, 0, 0
         self.lost_before = self.lost_after = self.refuse = self.away = False
+        self.jobs_here: dict[str, subprocess.Popen[bytes]] = {}
 
     def submit(self, site: Site, order: Order) -> dict[str, Any]:
         if self.refuse:
@@ -37,12 +40,13 @@ class Host:
         self.submits += 1
         place = self.folder / order.launch_key
         subprocess.run(["cp", "-r", str(order.folder), str(place)], check=True)
-        subprocess.Popen(
+        self.jobs_here[order.launch_key] = subprocess.Popen(
             ["sh", "run.sh", "--here"],
             cwd=place,
             env=os.environ | {"PYTHON": sys.executable, "LAUNCH_KEY": order.launch_key},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         if self.lost_after:
             raise Unclear("The answer was lost.")
@@ -70,6 +74,11 @@ class Host:
     def release(self, site: Site, handle: Mapping[str, Any]) -> None:
         self._answer()
         self.released += 1
+        # What still writes into the folder would make its removal fail.
+        if process := self.jobs_here.pop(str(handle["key"]), None):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         subprocess.run(["rm", "-rf", str(self.folder / str(handle["key"]))], check=True)
 
     def jobs(self, site: Site) -> list[Found]:
