@@ -11,7 +11,16 @@ from app.errors import SignInNeeded
 from app.lab.actor import Actor, first_actor
 from app.tables import Member, Token, TokenKind
 
-SECONDS = {TokenKind.SIGN_IN: 24 * 3600, TokenKind.SESSION: 30 * 24 * 3600, TokenKind.API: 365 * 24 * 3600}
+DAY = 24 * 3600
+SECONDS = {
+    TokenKind.SIGN_IN: DAY,
+    TokenKind.SESSION: 30 * DAY,
+    TokenKind.API: 365 * DAY,
+    TokenKind.SETUP: 7 * DAY,
+    TokenKind.INVITE: 5 * DAY,
+    TokenKind.RESET: DAY,
+    TokenKind.SHARE: 365 * DAY,
+}
 
 
 def make_token(session: Session, actor: Actor, kind: TokenKind, name: str = "") -> str:

@@ -1,5 +1,6 @@
 """Every database table, one file each. Importing this package registers them all (migrations, tests)."""
 
+from app.tables.audit import AuditEntry
 from app.tables.budget import Budget, Period, Reservation
 from app.tables.credential import Credential, CredentialState, ProviderSetting, StoredOffer
 from app.tables.dataset import Dataset, DatasetState
@@ -10,7 +11,8 @@ from app.tables.export import Export, ExportState
 from app.tables.item import Item
 from app.tables.judging import HandLabel, JudgeMark, Judging, JudgingState, MarkState
 from app.tables.machine import JobState, Machine, MachineJob, MachineState
-from app.tables.member import Member, Project
+from app.tables.member import Member, Project, ProjectMember, Role, SignInTry
+from app.tables.notification import BudgetRequest, Channel, Delivery, DeliveryState, Notification
 from app.tables.outcomes import Outcomes
 from app.tables.pair_test import PairTest, PairTestState
 from app.tables.prediction import Prediction
@@ -32,17 +34,22 @@ from app.tables.run_metric import RunMetric
 from app.tables.scoring import Reading, Score, Scoring
 from app.tables.slot import Slot
 from app.tables.split import Split
-from app.tables.token import Token, TokenKind
+from app.tables.token import Scope, Token, TokenKind
 
 __all__ = [
     "ACTIVE",
     "FINAL",
     "LOOKED_AT",
+    "AuditEntry",
     "Budget",
+    "BudgetRequest",
+    "Channel",
     "Credential",
     "CredentialState",
     "Dataset",
     "DatasetState",
+    "Delivery",
+    "DeliveryState",
     "DeploymentRow",
     "DeploymentState",
     "Endpoint",
@@ -63,6 +70,7 @@ __all__ = [
     "MachineState",
     "MarkState",
     "Member",
+    "Notification",
     "OrphanJob",
     "OrphanState",
     "Outcomes",
@@ -71,6 +79,7 @@ __all__ = [
     "Period",
     "Prediction",
     "Project",
+    "ProjectMember",
     "ProviderSetting",
     "Reading",
     "RemoteBatchRow",
@@ -80,12 +89,15 @@ __all__ = [
     "RescueRow",
     "RescueState",
     "Reservation",
+    "Role",
     "Run",
     "RunMetric",
     "RunState",
+    "Scope",
     "Score",
     "Scoring",
     "Sent",
+    "SignInTry",
     "Slot",
     "Split",
     "StoredOffer",
