@@ -1,6 +1,12 @@
-"""Text cells that no spreadsheet runs as a formula. Used by every CSV that leaves Tunebook, and by the import."""
+"""CSV lines, and text cells that no spreadsheet runs as a formula. Used by every CSV that leaves Tunebook, and by the
+import.
+"""
 
+import csv
+import io
 import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 # A spreadsheet takes a cell that begins like this for a formula.
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
@@ -23,3 +29,17 @@ def unguarded(cell: str) -> str:
 def is_number(text: str) -> bool:
     """Whether a spreadsheet reads the text as a plain number."""
     return NUMBER.fullmatch(text) is not None
+
+
+def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    """RFC 4180 lines in pieces of about 64 KiB, UTF-8."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow(row)
+        if buffer.tell() > 65536:
+            yield buffer.getvalue().encode()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue().encode()

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from app.cells import csv_text, guarded
 from app.comparisons.against import Against, AllAgainst
 from app.comparisons.queries import Comparison
 from app.errors import Invalid
-from app.evaluations.table import csv_text, guarded
 
 COLUMNS = (
     "model", "runs", "baseline", "baseline_runs", "subset", "items", "groups", "rate", "rate_of_baseline",

@@ -17,8 +17,8 @@ from app.comparisons.pair import Pair
 from app.comparisons.paired_api import router as paired_router
 from app.comparisons.queries import Comparison, compare
 from app.comparisons.run_ids import parse_runs
-from app.evaluations.downloads import csv_response
 from app.evaluations.views import scores_json
+from app.web.csv_download import csv_response
 from app.web.session import Acting, Database
 
 router = APIRouter()

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
+from app.cells import csv_text
 from app.comparisons.lab_leaderboard import LabFilter, lab_leaderboard
 from app.comparisons.lab_page import lab_page
 from app.comparisons.lab_rows import COLUMNS, csv_line, lab_rows
-from app.evaluations.downloads import csv_response
-from app.evaluations.table import csv_text
+from app.web.csv_download import csv_response
 from app.web.pages import page
 from app.web.session import Acting, Database
 

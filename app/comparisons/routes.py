@@ -18,8 +18,8 @@ from app.comparisons.paired_routes import router as paired_router
 from app.comparisons.queries import compare
 from app.comparisons.run_ids import parse_runs
 from app.errors import NotFound
-from app.evaluations.downloads import csv_response
 from app.export_formats import download_links
+from app.web.csv_download import csv_response
 from app.web.pages import fragment, is_htmx, page
 from app.web.session import Acting, Database
 

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from fastapi.responses import StreamingResponse
 from sqlmodel import Session
 
+from app.cells import csv_text
 from app.db import new_session
 from app.evaluations.queries import prediction_rows, scored_run
-from app.evaluations.table import cells, csv_text, header
+from app.evaluations.table import cells, header
 from app.lab.actor import Actor
+from app.web.csv_download import csv_response
 
 
 def predictions_csv(session: Session, actor: Actor, run_id: int, raw: bool) -> StreamingResponse:
@@ -22,9 +24,3 @@ def predictions_csv(session: Session, actor: Actor, run_id: int, raw: bool) -> S
             yield from csv_text(header(labels, raw, pooled), (cells(row, len(labels), raw) for row in rows))
 
     return csv_response(pieces(), f"run-{run_id}-predictions{'-raw' if raw else ''}.csv")
-
-
-def csv_response(pieces: Iterator[bytes], name: str) -> StreamingResponse:
-    """A CSV download under a name of ours."""
-    headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(pieces, headers=headers, media_type="text/csv; charset=utf-8")

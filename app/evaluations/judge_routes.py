@@ -5,14 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
+from app.cells import csv_text
 from app.errors import Invalid
 from app.evaluations import hand_labels, judge_items, judge_page
-from app.evaluations.downloads import csv_response
 from app.evaluations.judge_csv import COLUMNS, mark_rows
 from app.evaluations.judge_form import judge_form, read_request, typed
 from app.evaluations.judge_prompts import PAIR
 from app.evaluations.judge_service import cancel_judging, resume_judging, start_judging
-from app.evaluations.table import csv_text
+from app.web.csv_download import csv_response
 from app.web.forms import Posted, text, whole
 from app.web.pages import fragment, page, see
 from app.web.session import Acting, Database

@@ -1,8 +1,6 @@
 """Predictions as CSV, streaming. The column names are a promise: papers' scripts read them."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -58,17 +56,3 @@ def cells(row: PredictionRow, n_labels: int, raw: bool = False) -> list[Any]:
         safe(row.error),
         *([] if row.fold is None else [row.fold]),
     ]
-
-
-def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
-    """RFC 4180 lines in pieces of about 64 KiB, UTF-8."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow(row)
-        if buffer.tell() > 65536:
-            yield buffer.getvalue().encode()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue().encode()

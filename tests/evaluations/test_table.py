@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cells import DANGEROUS, guarded, is_number, unguarded
-from app.evaluations.table import PredictionRow, cells, csv_text, header
+from app.cells import DANGEROUS, csv_text, guarded, is_number, unguarded
+from app.evaluations.table import PredictionRow, cells, header
 
 
 def row(**changes) -> PredictionRow:

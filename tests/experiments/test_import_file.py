@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.cells import csv_text
 from app.errors import Invalid
-from app.evaluations.table import PredictionRow, cells, csv_text, header
+from app.evaluations.table import PredictionRow, cells, header
 from app.experiments.import_file import ImportedRow, read_rows
 
 
