@@ -11,6 +11,7 @@ from app.catalog.shelf import read_shelf
 from app.datasets.queries import find_split
 from app.datasets.validation import FromTrain
 from app.errors import Invalid
+from app.experiments.convert import convert
 from app.experiments.designs import read_design
 from app.experiments.experiment_file import dataset_by_hash, experiment_yaml, settled_row, split_by_hash
 from app.experiments.imports import import_predictions
@@ -19,7 +20,7 @@ from app.experiments.lock import unlock_test
 from app.experiments.queries import experiment_view, list_experiments
 from app.experiments.rendered import rendered_plan
 from app.experiments.service import LaunchRequest, data_of, launch_experiment, plan_experiment
-from app.experiments.views import experiment_json, plan_json
+from app.experiments.views import conversion_json, experiment_json, plan_json
 from app.lab.actor import Actor
 from app.tables import Split
 from app.web.session import Acting, Database
@@ -171,3 +172,10 @@ def post_predictions(
     with upload.path.open("rb") as file:
         run, matched_by = import_predictions(session, actor, experiment_id, upload.text("model"), file)
     return {"id": run.id, "model": run.model, "state": run.state, "matched_by": matched_by}
+
+
+@router.get("/runs/{run_id}/convert")
+def get_conversion(run_id: int, to: str, session: Database, actor: Acting) -> dict[str, Any]:
+    """A run beside what the trainer `to` (`builtin`, or a toolkit's name) would be given for it: both configurations,
+    each setting under both trainers' keys, and what has no equal. Nothing is launched."""
+    return conversion_json(convert(session, actor, run_id, to))

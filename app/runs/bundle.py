@@ -19,6 +19,8 @@ CODE = {"training": ROOT / "workers" / "training", "baselines": ROOT / "app" / "
 # What the process leaves in out/ that a reader does not need.
 PRIVATE = ("checkpoints", "lock", "process.json", "console.txt", "weights.part", "records.part")
 HERE = "here.json"
+# What stands beside a toolkit's own configuration at the top of its bundle.
+OURS = (HERE, "config.json", "environment.json")
 
 
 def write_bundle(
@@ -64,6 +66,12 @@ def rows_of(folder: Path, part: str) -> Iterator[dict[str, Any]]:
 def count_pairs(folder: Path) -> dict[str, int]:
     """{part: rows with a rejected answer} of the two parts that are trained on and watched."""
     return {part: sum("rejected" in row for row in rows_of(folder, part)) for part in ("train", "validation")}
+
+
+def toolkit_files(folder: Path) -> dict[str, Path]:
+    """{name: file} of the configuration that a toolkit is given, in the order of names; {} for other runs."""
+    found = (path for suffix in ("yaml", "json") for path in folder.glob(f"*.{suffix}"))
+    return {path.name: path for path in sorted(found) if path.name not in OURS and path.is_file()}
 
 
 def zip_bundle(folder: Path, file: BinaryIO) -> None:

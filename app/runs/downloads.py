@@ -1,4 +1,4 @@
-"""A run's files as downloads: fixed names only, so that no path comes from a request."""
+"""A run's files as downloads: names that are fixed or were found in its folder, so that no path comes from a request."""
 
 import os
 import tempfile
@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from app.errors import NotFound
 from app.lab.actor import Actor, find
-from app.runs.bundle import zip_bundle, zip_folder
+from app.runs.bundle import toolkit_files, zip_bundle, zip_folder
 from app.runs.lock import check_unlocked
 from app.runs.notebook import notebook
 from app.runs.outputs import weights_folder
@@ -31,12 +31,14 @@ FILES = {
 
 
 def run_file(session: Session, actor: Actor, run_id: int, name: str) -> Response:
-    """One of FILES; raises NotFound for any other name or while it is not there."""
+    """One of FILES, or of the toolkit's own configuration; raises NotFound for any other name or while it is not
+    there."""
     find(session, actor, Run, run_id)
-    path, media_type = FILES.get(name, ("", ""))
-    file = run_folder(run_id) / path
-    if not path or not file.is_file():
-        raise NotFound(f"Run {run_id} has no file {name!r}.", f"There are: {', '.join(FILES)}.")
+    own = toolkit_files(run_folder(run_id))
+    path, media_type = FILES.get(name, ("", "text/plain; charset=utf-8"))
+    file = own.get(name) or run_folder(run_id) / path
+    if not file.is_file():
+        raise NotFound(f"Run {run_id} has no file {name!r}.", f"There are: {', '.join((*FILES, *own))}.")
     return FileResponse(file, media_type=media_type, filename=f"run-{run_id}-{name}")
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlmodel import Session, col, select
@@ -14,7 +15,7 @@ from app.lab.actor import Actor, find
 from app.lab.reservations import MoneyLine, run_money
 from app.runs import outputs
 from app.runs.away_view import AwayView, away_view
-from app.runs.bundle import bundle_files
+from app.runs.bundle import bundle_files, toolkit_files
 from app.runs.hosted_cost import known_cost
 from app.runs.hosted_view import HostedView, hosted_view
 from app.runs.ledger import LedgerRow, show
@@ -69,6 +70,8 @@ class RunView:
     preview: list[Any]
     log: str
     files: list[FileLine]
+    # What the run's toolkit was given, name -> text; {} for other runs.
+    configuration: dict[str, str]
     tokens_per_second: float | None
     launched_at: datetime
     started_at: datetime | None
@@ -141,6 +144,7 @@ def run_view(session: Session, actor: Actor, run_id: int) -> RunView:
         preview=outputs.read_list(folder, "preview.json"),
         log=outputs.read_log(folder, LOG_LINES),
         files=_files(run, bool(locked_runs(session, [run_id]))),
+        configuration={name: _text(path) for name, path in toolkit_files(folder).items()},
         tokens_per_second=_last(session, run_id, "tokens_per_second"),
         launched_at=run.created_at,
         started_at=run.started_at,
@@ -189,6 +193,10 @@ def curves(session: Session, actor: Actor, run_id: int) -> dict[str, Any]:
     }
 
 
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
 def _files(run: Run, locked: bool) -> list[FileLine]:
     """What can be downloaded; while the test set is locked, nothing that holds its predictions."""
     folder = run_folder(run.id or 0)
@@ -212,6 +220,7 @@ def _files(run: Run, locked: bool) -> list[FileLine]:
         total = sum(file.stat().st_size for file in bundle_files(folder))
         lines.append(FileLine("Bundle", "repeats the run without Tunebook, zip", f"{base}/bundle.zip", total))
     for label, note, name in (
+        *(("Toolkit’s configuration", name, name) for name in toolkit_files(folder)),
         ("Configuration", "JSON", "config.json"),
         ("Metrics", "JSON Lines", "out/metrics.jsonl"),
         ("Log", "text", "out/log.txt"),

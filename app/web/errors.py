@@ -2,6 +2,7 @@
 
 import secrets
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -47,7 +48,17 @@ def answer(request: Request, error: TunebookError, request_id: str = "") -> Resp
         message=error.message,
         hint=error.hint,
         request_id=request_id,
+        back=_page_before(request),
     )
+
+
+def _page_before(request: Request) -> str:
+    """The path of our own page whose form was sent; "" for anything else, also where the browser does not say."""
+    before = urlsplit(request.headers.get("referer", ""))
+    ours = before.netloc == request.url.netloc and before.path.startswith("/")
+    if request.method == "GET" or not ours or before.path.startswith("//"):
+        return ""
+    return before.path + (f"?{before.query}" if before.query else "")
 
 
 async def _expected(request: Request, error: Any) -> Response:

@@ -106,6 +106,20 @@ def test_a_run_is_shown_beside_another_trainer_and_launched_with_it(client: Test
     clone = client.get(f"/experiments/new?clone={run}&trainer=builtin").text
     assert 'name="h:hf/acme/Small-0.5B:lora_r"' in clone
     assert "acme/Small-0.5B" in clone
+    told = client.get(f"/api/v1/runs/{run}/convert", params={"to": "builtin"}).json()
+    assert [line["name"] for line in told["lost"]] == ["neftune_noise_alpha"]
+    batch = next(line for line in told["settings"] if line["name"] == "batch_size")
+    assert batch["from"]["key"] == "per_device_train_batch_size"
+    assert batch["from"]["value"] == batch["to"]["value"]
+    assert yaml.safe_load(told["from"]["files"]["trl.yaml"])["lora_r"] == 4
+    config = json.loads(told["to"]["files"]["config.json"])
+    assert config["hyperparameters"]["lora_r"] == 4
+    launched = client.post("/api/v1/experiments", json=told["launch"] | {"dry_run": True}).json()
+    assert (launched["models"][0]["model"], launched["models"][0]["compute"]) == (
+        "hf/acme/Small-0.5B",
+        "cluster",
+    )
+    assert client.get(f"/api/v1/runs/{run}/convert", params={"to": "abacus"}).status_code == 422
     assert client.get(f"/experiments/convert?run={run}&to=abacus").status_code == 422
     other = client.post(
         "/api/v1/experiments", json={"dataset_id": lab, "models": [{"model": "baseline/majority"}]}

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlmodel import Session
 
 from app.errors import Invalid
@@ -86,3 +87,17 @@ def test_a_zip_of_another_run_or_with_paths_outside_is_refused(
     archive.write_bytes(b"not a zip")
     with pytest.raises(Invalid, match="cannot be read as a zip"):
         take_results(session, actor, run_id, archive)
+
+
+def test_a_refused_upload_leads_back_to_its_run(launch: Launch, client: TestClient) -> None:
+    (run_id,) = launch("baseline/majority", compute="by hand")
+    drive(run_id, until=(RunState.TRAINING,))
+    page = f"{client.base_url}/runs/{run_id}"
+    files = {"file": ("out.zip", b"not a zip")}
+    answer = client.post(f"/runs/{run_id}/results", files=files, headers={"referer": page})
+    assert answer.status_code == 422
+    assert f'href="/runs/{run_id}"' in answer.text
+    for strange in ("https://elsewhere.example/runs/1", f"{client.base_url}//elsewhere.example", ""):
+        answer = client.post(f"/runs/{run_id}/results", files=files, headers={"referer": strange})
+        assert "elsewhere.example" not in answer.text
+        assert "Back to the page" not in answer.text

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 
 from app.config import settings
 from app.storage import run_folder
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.train, pytest.mark.laptop]
 
 
 def test_a_toolkit_s_run_ends_with_scores_and_a_whole_ledger(
-    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    launch: Launch, client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_base(tmp_path / "models" / "small-llama")
     monkeypatch.setattr(settings(), "model_dirs", [tmp_path / "models"])
@@ -29,3 +30,10 @@ def test_a_toolkit_s_run_ends_with_scores_and_a_whole_ledger(
     }  # fmt: skip
     assert run.snapshot["environment"]["packages"]["trl"]
     assert (run_folder(run_id) / "out" / "adapter" / "adapter_model.safetensors").is_file()
+    told = next(
+        file for file in client.get(f"/api/v1/runs/{run_id}").json()["files"] if "trl.yaml" in file["href"]
+    )
+    written = (run_folder(run_id) / "trl.yaml").read_text()
+    assert client.get(told["href"]).text == written
+    assert "trl sft --config trl.yaml" in client.get(f"/runs/{run_id}").text
+    assert client.get(f"/runs/{run_id}/files/here.json").status_code == 404
