@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from app.assets import STATIC
 from app.log import set_up_logging
 from app.web import api_docs, sign_in
+from app.web.audit import Audit
 from app.web.errors import add_error_handlers
 from app.web.security import Security
 from app.web.session import gate
@@ -26,7 +27,17 @@ PAGES = (
     "comparisons",
     "exports",
 )
-API = ("settings", "datasets", "catalog", "runs", "evaluations", "experiments", "comparisons", "exports")
+API = (
+    "lab",
+    "settings",
+    "datasets",
+    "catalog",
+    "runs",
+    "evaluations",
+    "experiments",
+    "comparisons",
+    "exports",
+)
 
 
 class Application(FastAPI):
@@ -34,7 +45,7 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers around the routes, outermost first."""
-        return Security(super().build_middleware_stack())
+        return Security(Audit(super().build_middleware_stack()))
 
 
 def create_app() -> FastAPI:

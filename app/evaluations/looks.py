@@ -16,6 +16,7 @@ from sqlmodel import Session, col, select
 from app.clock import now
 from app.db import is_sqlite, session_scope
 from app.lab.actor import Actor
+from app.lab.audit import BY, not_read_yet, record
 from app.tables import Experiment, Look
 
 NOTED = "looked"
@@ -49,15 +50,19 @@ def note_look(session: Session, experiment_ids: Iterable[int]) -> None:
 
 
 def store_looks(session: Session, actor: Actor) -> None:
-    """Stores what was noted, in a transaction of its own and only where it is not stored yet."""
+    """Stores what was noted, in a transaction of its own and only where it is not stored yet: the look, and in the
+    audit log that this member read the experiment's test set."""
     noted = session.info.pop(NOTED, set())
     if not noted:
         return
     with session_scope(write=False) as reading:
-        fresh = _fresh(reading, noted)
-    if not fresh:
+        fresh, unread = _fresh(reading, noted), not_read_yet(reading, actor, noted)
+    if not fresh and not unread:
         return
     with session_scope() as writing:
+        writing.info[BY] = session.info.get(BY, "")
+        for experiment_id in unread:
+            record(writing, actor, "read", "test set", experiment_id)
         for split_id, newest in _fresh(writing, noted):
             values = {"split_id": split_id, "newest_experiment_id": newest, "member_id": actor.member_id}
             _insert(writing, values)

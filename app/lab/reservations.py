@@ -9,6 +9,7 @@ from app.clock import now
 from app.errors import Conflict, OutOfCredit
 from app.format import money
 from app.lab.actor import Actor
+from app.lab.audit import record
 from app.lab.budgets import Cost, lock_money, objections, run_cap, totals
 from app.tables import Member, Reservation, Run, RunState
 
@@ -87,6 +88,8 @@ def settle(session: Session, run_id: int, spent: int | None = None) -> None:
     amount = cost if spent is None else spent
     if not amount and state == RunState.DONE:
         amount = int(estimate.get("microdollars") or 0)
+    if amount != row.spent_microdollars:
+        record(session, _actor(session, row), "spent", "run", run_id, dollars=amount / 1e6, at=row.provider)
     row.spent_microdollars, row.settled_at = amount, row.settled_at or now()
     session.add(row)
     session.flush()

@@ -5,6 +5,7 @@ from fastapi.responses import HTMLResponse, Response
 from sqlmodel import Session
 
 from app.errors import Invalid
+from app.lab import audit_routes
 from app.lab.actor import Actor
 from app.lab.machine import this_machine
 from app.lab.page import machine_rows
@@ -14,6 +15,7 @@ from app.web.pages import page, see
 from app.web.session import Acting, Database
 
 router = APIRouter()
+router.include_router(audit_routes.router)
 
 
 @router.get("/lab")

@@ -12,6 +12,7 @@ from app.evaluations.looks import store_looks
 from app.lab.actor import Actor
 from app.lab.sign_in import actor_for
 from app.tables import TokenKind
+from app.web.audit import begin, finish
 
 COOKIE = "tunebook_session"
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -20,8 +21,10 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 def database(request: Request) -> Iterator[Session]:
     """One session a request; reading methods get one that takes no write lock. Commits before the response."""
     with new_session(write=request.method not in SAFE_METHODS) as session:
+        begin(session, request)
         try:
             yield session
+            finish(session, request)
             session.commit()
             if hasattr(request.state, "actor"):
                 store_looks(session, request.state.actor)

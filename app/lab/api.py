@@ -1,0 +1,8 @@
+"""The lab as JSON: one router for all of its parts."""
+
+from fastapi import APIRouter
+
+from app.lab import audit_api
+
+router = APIRouter()
+router.include_router(audit_api.router)

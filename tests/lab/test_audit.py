@@ -1,0 +1,67 @@
+"""The audit log: every change and every download has a line, and only admins read it."""
+
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlmodel import Session, select
+
+from app.lab.actor import Actor
+from app.tables import AuditEntry, Member
+from tests.stack import rule_rows
+
+
+def entries(session: Session) -> list[tuple[str, str, str]]:
+    session.expire_all()
+    rows = session.exec(select(AuditEntry).order_by(AuditEntry.id)).all()  # type: ignore[arg-type]
+    found = [(row.member_name, row.action, row.noun) for row in rows]
+    session.rollback()
+    return found
+
+
+def upload(client: TestClient) -> int:
+    answer = client.post("/api/v1/datasets", files={"file": ("rule.jsonl", rule_rows(40).encode())})
+    assert answer.status_code == 201, answer.text
+    return int(answer.json()["id"])
+
+
+def test_a_change_and_a_download_each_have_one_line(client: TestClient, session: Session, home: Path) -> None:
+    dataset_id = upload(client)
+    assert [line[1] for line in entries(session)] == ["changed"]
+    assert client.get("/api/v1/datasets").status_code == 200
+    assert client.get(f"/api/v1/datasets/{dataset_id}/file").status_code == 200
+    assert entries(session)[1:] == [("Lab", "downloaded", "dataset: get file")]
+    (row,) = session.exec(select(AuditEntry).where(AuditEntry.action == "downloaded")).all()
+    assert (row.object_id, row.by) == (dataset_id, "token")
+
+
+def test_what_is_refused_or_changes_nothing_has_no_line(client: TestClient, session: Session) -> None:
+    assert client.post("/api/v1/runs/77/cancel").status_code == 404
+    assert client.get("/api/v1/datasets/77/file").status_code == 404
+    assert entries(session) == []
+
+
+@pytest.mark.laptop
+def test_the_page_filters_and_the_csv_has_every_line(client: TestClient, session: Session) -> None:
+    dataset_id = upload(client)
+    client.get(f"/api/v1/datasets/{dataset_id}/file")
+    page = client.get("/lab/audit?action=downloaded")
+    assert page.status_code == 200
+    assert "dataset: get file" in page.text
+    assert "post dataset" not in page.text
+    lines = client.get("/lab/audit.csv").text.splitlines()
+    assert lines[0] == "id,time,member,by,project,action,object,object_id,about"
+    # The download of the log itself is the newest line.
+    assert [line.split(",")[5] for line in lines[1:]] == ["downloaded", "downloaded", "changed"]
+    shown = client.get("/api/v1/audit", params={"noun": "nothing"}).json()
+    assert shown["entries"] == []
+    assert client.get("/lab/audit?first=yesterday").status_code == 200
+
+
+def test_only_an_admin_reads_it(client: TestClient, session: Session, actor: Actor) -> None:
+    member = session.get_one(Member, actor.member_id)
+    member.role = "member"
+    session.add(member)
+    session.commit()
+    for path in ("/lab/audit", "/lab/audit.csv", "/api/v1/audit"):
+        assert client.get(path).status_code == 403, path
