@@ -13,6 +13,8 @@ from app.runs.ledger import show as ledger_rows
 from app.runs.queries import labels_of
 from app.tables import Run
 
+TOLD = "Told by the trainer"
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -27,14 +29,22 @@ class Setting:
         """Whether the runs disagree here."""
         return len(set(self.values)) > 1
 
+    @property
+    def alone(self) -> bool:
+        """Whether one trainer of several runs tells it of itself, asked by nobody: nothing to compare it with."""
+        known = sum(value != DASH for value in self.values)
+        return self.part == TOLD and known == 1 and len(self.values) > 1
+
 
 @dataclass(frozen=True)
 class Configurations:
-    """Side by side; `same` counts the lines that all runs share."""
+    """Side by side; `same` counts the lines that all runs share, `alone` those that one trainer tells of itself, which
+    are shown with all settings only."""
 
     rows: list[LeaderboardRow]
     settings: list[Setting]
     same: int
+    alone: int
 
     @property
     def parts(self) -> list[tuple[str, list[Setting]]]:
@@ -54,10 +64,10 @@ def configurations(session: Session, rows: Sequence[LeaderboardRow], show: str) 
     settings = [
         Setting(part, name, tuple(one.get((part, name), DASH) for one in made)) for part, name in names
     ]
-    differing = [setting for setting in settings if setting.differs]
-    return Configurations(
-        list(rows), settings if show == "all" else differing, len(settings) - len(differing)
-    )
+    alone = [setting for setting in settings if setting.alone]
+    differing = [setting for setting in settings if setting.differs and not setting.alone]
+    shown = settings if show == "all" else differing
+    return Configurations(list(rows), shown, len(settings) - len(differing) - len(alone), len(alone))
 
 
 def _of_run(run: Run) -> dict[tuple[str, str], str]:
@@ -72,7 +82,7 @@ def _of_run(run: Run) -> dict[tuple[str, str], str]:
         ("Model", "Seed"): DASH if run.seed is None else str(run.seed),
     }
     found |= {
-        ("Hyperparameters", line.label): line.resolved
+        (TOLD if line.asked == line.sent == DASH else "Hyperparameters", line.label): line.resolved
         for line in ledger_rows(run.ledger, labels_of(run), True)
     }
     found |= {

@@ -24,6 +24,7 @@ ROWS = {
         "service_rows",
         "reply_rows",
         "ledger_rows",
+        "told_rows",
         "file_rows",
         "snapshot_rows",
         "alias_lines",

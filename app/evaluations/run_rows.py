@@ -9,6 +9,8 @@ from app.runs.ledger import NOT_DISCLOSED, LedgerRow
 from app.runs.queries import FileLine, RunView
 from app.runs.reply_service import RepliesView
 
+FEW_TOLD = 12
+
 
 def status_facts(run: RunView) -> list[tuple[str, str]]:
     """The strip below the run's title: value and what it is."""
@@ -32,17 +34,29 @@ def status_facts(run: RunView) -> list[tuple[str, str]]:
 
 def ledger_rows(rows: list[LedgerRow]) -> list[dict[str, Any]]:
     """The ledger as the macro takes it: `hidden` is "not disclosed", or by whom it is not."""
-    return [
-        {
-            "name": row.label,
-            "asked": "" if row.asked == DASH else row.asked,
-            "sent": "" if row.sent == DASH else row.sent,
-            "resolved": "" if row.resolved == DASH or _hidden(row) else row.resolved,
-            "hidden": row.resolved if _hidden(row) else "",
-            "source": row.source,
-        }
-        for row in rows
-    ]
+    told = _told(rows)
+    return [_ledger_row(row) for row in rows if row not in told]
+
+
+def told_rows(rows: list[LedgerRow]) -> list[dict[str, Any]]:
+    """What only the trainer says of itself, where that is much: some toolkits resolve a hundred settings."""
+    return [_ledger_row(row) for row in _told(rows)]
+
+
+def _told(rows: list[LedgerRow]) -> list[LedgerRow]:
+    found = [row for row in rows if row.asked == row.sent == DASH and not _hidden(row)]
+    return found if len(found) > FEW_TOLD else []
+
+
+def _ledger_row(row: LedgerRow) -> dict[str, Any]:
+    return {
+        "name": row.label,
+        "asked": "" if row.asked == DASH else row.asked,
+        "sent": "" if row.sent == DASH else row.sent,
+        "resolved": "" if row.resolved == DASH or _hidden(row) else row.resolved,
+        "hidden": row.resolved if _hidden(row) else "",
+        "source": row.source,
+    }
 
 
 def _hidden(row: LedgerRow) -> bool:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlmodel import Session
+from sqlalchemy import update
+from sqlmodel import Session, col
 
+from app.db import session_scope
 from app.lab.actor import Actor
 from app.tables import Run, RunState
 from tests.pages import counted_statements, region, stranger, upload
@@ -189,6 +191,22 @@ def test_settings_stand_side_by_side(client: TestClient, runs: list[int]):
     assert all(one["differs"] for one in settings)
     everything = ask(client, runs, settings="all")["settings"]
     assert "Split" in [one["name"] for one in everything]
+
+
+def test_what_one_trainer_alone_tells_of_itself_does_not_hide_what_was_set(
+    client: TestClient, runs: list[int]
+):
+    told = {"asked": None, "sent": None, "resolved": 1, "source": "trainer"}
+    ledger = {"epochs": {**told, "sent": 3}} | {f"own_{number}": told for number in range(40)}
+    with session_scope() as session:
+        session.execute(update(Run).where(col(Run.id) == runs[0]).values(ledger=ledger))
+    assert [one["name"] for one in ask(client, runs)["settings"]] == ["Name", "Epochs"]
+    everything = ask(client, runs, settings="all")["settings"]
+    assert {"Epochs", "Own 7"} < {one["name"] for one in everything}
+    assert "40 only one trainer has" in client.get(f"/compare?runs={runs[0]},{runs[1]}").text
+    page = client.get(f"/runs/{runs[0]}").text
+    assert page.index("Epochs") < page.index("40 values more that the trainer tells of itself")
+    assert page.index("40 values more that the trainer tells of itself") < page.index("Own 7")
 
 
 @pytest.mark.parametrize(
