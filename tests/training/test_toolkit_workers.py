@@ -8,8 +8,11 @@ import pytest
 from tests.trainers.toolkits import stated_job, toolkit_folder, toolkits
 from workers.training.failures import Failure
 from workers.training.job import Job, read_job
+from workers.training.reporting import Reporter
 from workers.training.toolkits import kerashub, mistral_finetune, mlx
 from workers.training.toolkits._mistral_engine import split
+from workers.training.toolkits._progress import only_a_bar
+from workers.training.toolkits._resolved import tell
 from workers.training.toolkits._softmax import softmax
 
 
@@ -94,3 +97,28 @@ def test_mlx_trains_every_row_as_often_as_there_are_epochs():
     # 60 rows are 15 batches, 3 times: 45, and one more for a whole last step.
     assert "\niters: 46\n" in config["mlx.yaml"]
     assert "  scale: 2.0\n" in config["mlx.yaml"]
+
+
+def test_bars_stay_out_of_the_log_and_words_do_not():
+    bars = (
+        " 85%|████████▌ | 214/251 [00:31<00:05,  7.13it/s]",
+        "Writing: 100%|█| 1/1 [00:00<00:00, 9.5it/s]",
+        "  ",
+    )
+    assert all(only_a_bar(line) for line in bars)
+    said = (
+        "{'loss': 1.5}",
+        "100% of rows are too long",
+        "85%|██| 2/3 [00:01<00:02] CUDA out of memory",
+        "a|b [c]",
+    )
+    assert not any(only_a_bar(line) for line in said)
+
+
+def test_noise_that_is_off_is_told_as_none(tmp_path: Path):
+    (tmp_path / "base").mkdir()
+    for read_back, told in (({}, 0.0), ({"neftune_noise_alpha": None}, 0.0), ({"neftune_noise_alpha": 5}, 5)):
+        job = job_in(tmp_path / "bundle", "axolotl")
+        tell(job, Reporter(job.folder), read_back, str(tmp_path / "base"))
+        written = json.loads((job.out / "resolved.json").read_text())
+        assert written["hyperparameters"]["neftune_noise_alpha"] == told

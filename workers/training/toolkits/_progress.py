@@ -1,5 +1,6 @@
 """How far a toolkit is, read from its output or from a file that it writes. Used by _run.py."""
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from ..job import Job
 from ..reporting import Reporter
 
 LOOK_SECONDS = 0.7
+# As tqdm draws one: "Loading weights:  85%|████ | 214/251 [00:31<00:05, 7.13it/s]".
+BAR = re.compile(r"^[^|]{0,80}?\d+%\|[^|]*\| *\S+/\S+ \[[^\]]*\]$")
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,12 @@ class Step:
     loss: float | None = None
     validation_loss: float | None = None
     learning_rate: float | None = None
+
+
+def only_a_bar(line: str) -> bool:
+    """Whether a line says no more than how far something is, or nothing: drawn again and again, such lines would hide in
+    the log what was said."""
+    return not line.strip() or BAR.match(line.strip()) is not None
 
 
 Read = Callable[[str], Step | None]

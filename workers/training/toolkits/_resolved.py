@@ -13,6 +13,8 @@ from ..reporting import Reporter
 LONGEST_VALUE = 200
 # What our own runner does, whatever the toolkit: it is done as it was asked for.
 OURS = ("predict_batch_size", "decoding", "own_settings", "export")
+# Left out of a configuration, and so of what is read back, where it is off.
+OFF = ("neftune_noise_alpha",)
 # Places in the bundle's folder, which say nothing about the training.
 PLACES = ("output_dir", "datasets", "model_name_or_path", "base_model", "dataset_dir", "data", "model")
 
@@ -33,6 +35,7 @@ def tell(job: Job, reporter: Reporter, found: dict[str, Any], base: str) -> None
     for theirs, value in sorted(found.items()):
         if theirs not in (*used, *values, *PLACES) and _tellable(value):
             values[theirs] = value
+    values |= {name: 0.0 for name in OFF if name in job.values and name not in values}
     adapter = job.out / "adapter"
     trained = sum(count(file) for file in adapter.glob("*.safetensors")) if adapter.is_dir() else None
     folder = Path(base)

@@ -15,7 +15,7 @@ from ..files import remove_folder
 from ..job import Job
 from ..machine import EnergyMeter, add_energy, write_environment, write_usage
 from ..reporting import Reporter
-from ._progress import Progress
+from ._progress import Progress, only_a_bar
 from ._resolved import tell
 
 # For every toolkit: no telemetry, no network beyond fetching the model, the fast start.
@@ -173,6 +173,7 @@ def _call(
     for line in process.stdout or ():
         line = line.rstrip("\n").rpartition("\r")[2]
         last = [*last, line][-LAST_LINES:]
-        reporter.log(line[:2000])
+        if not only_a_bar(line):
+            reporter.log(line[:2000])
         take(line)
     return process.wait(), last
