@@ -82,6 +82,7 @@ class ComparisonPage:
     newer: str
     csv: str
     paper: str
+    share: str
     experiment_id: int
 
 
@@ -132,6 +133,7 @@ def comparison_page(view: Comparison) -> ComparisonPage:
         csv=f"/compare.csv?runs={','.join(map(str, choice.runs))}"
         + ("" if choice.subset == "all" else f"&subset={choice.subset}"),
         paper=f"/compare/paper?runs={','.join(map(str, choice.runs))}",
+        share=f"/compare/shares?runs={','.join(map(str, choice.runs))}",
         experiment_id=rows[0].experiment_id,
     )
 

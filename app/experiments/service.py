@@ -18,6 +18,7 @@ from app.experiments.money import check_cap, keep_cap, reserve_run, service_fact
 from app.experiments.plan import Plan, make_plan
 from app.experiments.planned import GridRow, PlannedModel, PlannedRun
 from app.lab.actor import Actor, find
+from app.lab.audit import record
 from app.lab.budgets import lock_money
 from app.queue import ADVANCE_RUN, enqueue
 from app.runs.augment import check_augment
@@ -129,6 +130,8 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
             reserve_run(session, actor, row, run)
             if run.due_at is None:
                 enqueue(session, ADVANCE_RUN, run.id or 0)
+    runs = sum(len(row.runs) for row in plan.rows)
+    record(session, actor, "launched", "experiment", experiment.id, name=experiment.name, runs=runs)
     return experiment
 
 

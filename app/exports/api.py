@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter
 
-from app.exports import paper_api, share_api
+from app.exports import paper_api, share_api, share_link_api
 
 router = APIRouter()
 router.include_router(share_api.router)
 router.include_router(paper_api.router)
+router.include_router(share_link_api.router)

@@ -41,6 +41,19 @@ def test_what_is_refused_or_changes_nothing_has_no_line(client: TestClient, sess
     assert entries(session) == []
 
 
+def test_a_launch_has_its_own_line_and_a_plan_none(client: TestClient, session: Session) -> None:
+    dataset_id = upload(client)
+    check_dataset(dataset_id)
+    body = {"dataset_id": dataset_id, "models": [{"model": "baseline/majority"}], "seeds": [1, 2]}
+    planned = client.post("/api/v1/experiments", json=body | {"dry_run": True})
+    assert planned.status_code in (200, 201), planned.text
+    launched = client.post("/api/v1/experiments", json=body)
+    assert launched.status_code == 201, launched.text
+    assert entries(session)[1:] == [("Lab", "launched", "experiment")]
+    (row,) = session.exec(select(AuditEntry).where(AuditEntry.action == "launched")).all()
+    assert (row.object_id, row.about["runs"]) == (launched.json()["id"], 1)
+
+
 @pytest.mark.laptop
 def test_the_page_filters_and_the_csv_has_every_line(client: TestClient, session: Session) -> None:
     dataset_id = upload(client)
