@@ -7,8 +7,9 @@ from fastapi.testclient import TestClient
 from sqlmodel import Session, select
 
 from app.lab.actor import Actor
-from app.tables import AuditEntry, Member
+from app.tables import AuditEntry, Member, ProjectMember
 from tests.stack import rule_rows
+from workers.datasets import check as check_dataset
 
 
 def entries(session: Session) -> list[tuple[str, str, str]]:
@@ -74,7 +75,7 @@ def test_the_page_filters_and_the_csv_has_every_line(client: TestClient, session
 def test_only_an_admin_reads_it(client: TestClient, session: Session, actor: Actor) -> None:
     member = session.get_one(Member, actor.member_id)
     member.role = "member"
-    session.add(member)
+    session.add_all([member, ProjectMember(project_id=actor.project_id, member_id=actor.member_id)])
     session.commit()
     for path in ("/lab/audit", "/lab/audit.csv", "/api/v1/audit"):
         assert client.get(path).status_code == 403, path
