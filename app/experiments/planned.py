@@ -109,14 +109,6 @@ def plan_model(
         for name, values in combinations
         for run in _runs(model, cells, cell, _named(name, spot, twice), values, own_seeds, more, spot)
     )
-    # The smallest part is the first to be too small for a model.
-    least = min((cell.facts for cell in cells.cells), key=lambda facts: facts.train_items)
-    smallest = replace(_grown(least, more), elsewhere=elsewhere(spot))
-    problems = (
-        problem
-        for _, values in combinations
-        for problem in choices.problems(model, smallest, {**choices.suggest(model, whole, values), **values})
-    )
     return PlannedModel(
         model,
         own_seeds,
@@ -126,10 +118,29 @@ def plan_model(
         runs[0].ledger,
         {name: own for name, own in choices.presets(model).items() if whole.pairs or not is_dpo(own)},
         on_spot(choices.estimate(model, whole, first), spot),
-        tuple(dict.fromkeys((*spot_problems(model, spot), *problems))),
+        _problems(model, cells, combinations, whole, spot, more),
         runs,
         spot,
     )
+
+
+def _problems(
+    model: Model,
+    cells: Cells,
+    combinations: Sequence[tuple[str, Mapping[str, Any]]],
+    whole: DataFacts,
+    spot: Spot | None,
+    more: int,
+) -> tuple[str, ...]:
+    """Each once: of the place, and of every variant on the smallest part, the first to be too small for a model."""
+    least = min((cell.facts for cell in cells.cells), key=lambda facts: facts.train_items)
+    smallest = replace(_grown(least, more), elsewhere=elsewhere(spot))
+    found = (
+        problem
+        for _, values in combinations
+        for problem in choices.problems(model, smallest, {**choices.suggest(model, whole, values), **values})
+    )
+    return tuple(dict.fromkeys((*spot_problems(model, spot), *found)))
 
 
 def _refuse_many(model: Model, count: int) -> None:

@@ -48,7 +48,6 @@ def settings(job: Job) -> dict[str, Any]:
     """Every key that Axolotl would else choose itself. The rows are tokens already, each with its loss on the answer
     alone, so that no template is read in another way than when predicting."""
     values = job.hyperparameters
-    schedule = values["schedule"]
     return {
         "base_model": model_name(job),
         "trust_remote_code": False,
@@ -67,16 +66,7 @@ def settings(job: Job) -> dict[str, Any]:
         "num_epochs": values["epochs"],
         "micro_batch_size": values["batch_size"],
         "gradient_accumulation_steps": values["gradient_accumulation"],
-        "optimizer": "adamw_torch",
-        "learning_rate": values["learning_rate"],
-        "lr_scheduler": "constant_with_warmup" if schedule == "constant" else schedule,
-        "warmup_ratio": values["warmup_ratio"],
-        "weight_decay": values["weight_decay"],
-        "adam_beta1": values["adam_beta1"],
-        "adam_beta2": values["adam_beta2"],
-        "adam_epsilon": 1e-8,
-        "max_grad_norm": values["max_grad_norm"],
-        **({"neftune_noise_alpha": values["neftune_noise_alpha"]} if values["neftune_noise_alpha"] else {}),
+        **_optimization(values),
         "bf16": values["precision"] == "bf16",
         "fp16": False,
         "tf32": False,
@@ -87,6 +77,22 @@ def settings(job: Job) -> dict[str, Any]:
         "eval_strategy": "no",
         "save_strategy": "no",
         "save_only_model": True,
+    }
+
+
+def _optimization(values: Values) -> dict[str, Any]:
+    schedule = values["schedule"]
+    return {
+        "optimizer": "adamw_torch",
+        "learning_rate": values["learning_rate"],
+        "lr_scheduler": "constant_with_warmup" if schedule == "constant" else schedule,
+        "warmup_ratio": values["warmup_ratio"],
+        "weight_decay": values["weight_decay"],
+        "adam_beta1": values["adam_beta1"],
+        "adam_beta2": values["adam_beta2"],
+        "adam_epsilon": 1e-8,
+        "max_grad_norm": values["max_grad_norm"],
+        **({"neftune_noise_alpha": values["neftune_noise_alpha"]} if values["neftune_noise_alpha"] else {}),
     }
 
 

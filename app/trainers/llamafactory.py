@@ -82,7 +82,6 @@ def config(job: Job) -> Mapping[str, str]:
 def settings(job: Job) -> dict[str, Any]:
     """Every key that LLaMA-Factory would else choose itself; it refuses unknown ones."""
     values = job.hyperparameters
-    schedule = values["schedule"]
     return {
         **_model(job),
         "stage": "sft",
@@ -104,16 +103,7 @@ def settings(job: Job) -> dict[str, Any]:
         "num_train_epochs": float(values["epochs"]),
         "per_device_train_batch_size": values["batch_size"],
         "gradient_accumulation_steps": values["gradient_accumulation"],
-        "optim": "adamw_torch",
-        "learning_rate": values["learning_rate"],
-        "lr_scheduler_type": "constant_with_warmup" if schedule == "constant" else schedule,
-        # A number below 1 is a part of all steps.
-        "warmup_steps": values["warmup_ratio"],
-        "weight_decay": values["weight_decay"],
-        "adam_beta1": values["adam_beta1"],
-        "adam_beta2": values["adam_beta2"],
-        "max_grad_norm": values["max_grad_norm"],
-        **({"neftune_noise_alpha": values["neftune_noise_alpha"]} if values["neftune_noise_alpha"] else {}),
+        **_optimization(values),
         "bf16": values["precision"] == "bf16",
         "fp16": False,
         "disable_gradient_checkpointing": values["gradient_checkpointing"] != "yes",
@@ -125,6 +115,22 @@ def settings(job: Job) -> dict[str, Any]:
         "eval_strategy": "no",
         "plot_loss": False,
         "report_to": "none",
+    }
+
+
+def _optimization(values: Values) -> dict[str, Any]:
+    schedule = values["schedule"]
+    return {
+        "optim": "adamw_torch",
+        "learning_rate": values["learning_rate"],
+        "lr_scheduler_type": "constant_with_warmup" if schedule == "constant" else schedule,
+        # A number below 1 is a part of all steps.
+        "warmup_steps": values["warmup_ratio"],
+        "weight_decay": values["weight_decay"],
+        "adam_beta1": values["adam_beta1"],
+        "adam_beta2": values["adam_beta2"],
+        "max_grad_norm": values["max_grad_norm"],
+        **({"neftune_noise_alpha": values["neftune_noise_alpha"]} if values["neftune_noise_alpha"] else {}),
     }
 
 

@@ -77,6 +77,23 @@ def settings(job: Job) -> dict[str, Any]:
         "grad_accumulation_steps": accumulation,
         "grad_checkpoint": values["gradient_checkpointing"] == "yes",
         "clear_cache_threshold": 0,
+        **_optimizer(values),
+        "learning_rate": values["learning_rate"],
+        "lr_schedule": _schedule(values, steps),
+        "lora_parameters": _lora(values),
+        "adapter_path": "out/work/adapter",
+        "resume_adapter_file": None,
+        "save_every": steps * accumulation + 1,
+        "steps_per_report": 1,
+        "steps_per_eval": batches,
+        "val_batches": -1,
+        "report_to": None,
+        "project_name": None,
+    }
+
+
+def _optimizer(values: Values) -> dict[str, Any]:
+    return {
         "optimizer": "adamw",
         "optimizer_config": {
             "adamw": {
@@ -87,22 +104,15 @@ def settings(job: Job) -> dict[str, Any]:
                 "bias_correction": True,
             }
         },
-        "learning_rate": values["learning_rate"],
-        "lr_schedule": _schedule(values, steps),
-        "lora_parameters": {
-            "keys": _keys(values),
-            "rank": values["lora_r"],
-            "scale": values["lora_alpha"] / values["lora_r"],
-            "dropout": values["lora_dropout"],
-        },
-        "adapter_path": "out/work/adapter",
-        "resume_adapter_file": None,
-        "save_every": steps * accumulation + 1,
-        "steps_per_report": 1,
-        "steps_per_eval": batches,
-        "val_batches": -1,
-        "report_to": None,
-        "project_name": None,
+    }
+
+
+def _lora(values: Values) -> dict[str, Any]:
+    return {
+        "keys": _keys(values),
+        "rank": values["lora_r"],
+        "scale": values["lora_alpha"] / values["lora_r"],
+        "dropout": values["lora_dropout"],
     }
 
 

@@ -56,64 +56,80 @@ def config(job: Job) -> Mapping[str, str]:
 
 def settings(job: Job) -> dict[str, Any]:
     """Every argument that Unsloth or TRL would else choose itself."""
+    return {"model": _model(job), "lora": _lora(job), "training": _training(job), "data": "data/train.jsonl"}
+
+
+def _model(job: Job) -> dict[str, Any]:
+    """Of FastLanguageModel.from_pretrained."""
     values = job.hyperparameters
-    bits, bf16, length = values["quantization"], values["precision"] == "bf16", values["max_seq_len"]
-    schedule = values["schedule"]
-    checkpointing = "unsloth" if values["gradient_checkpointing"] == "yes" else False
+    bits = values["quantization"]
     return {
-        "model": {
-            "model_name": model_name(job),
-            "max_seq_length": length,
-            "dtype": "bfloat16" if bf16 else "float32",
-            "load_in_4bit": bits == "4bit",
-            "load_in_8bit": bits == "8bit",
-            "full_finetuning": False,
-            "trust_remote_code": False,
-            "use_gradient_checkpointing": checkpointing,
-            "use_exact_model_name": True,
-            "random_state": job.seed,
-        },
-        "lora": {
-            "r": values["lora_r"],
-            "lora_alpha": values["lora_alpha"],
-            "lora_dropout": values["lora_dropout"],
-            "target_modules": targets(values) or list(LINEAR),
-            "bias": "none",
-            "use_rslora": False,
-            "use_gradient_checkpointing": checkpointing,
-            "random_state": job.seed,
-        },
-        "training": {
-            "output_dir": "out/work/trained",
-            "max_length": length,
-            "num_train_epochs": values["epochs"],
-            "per_device_train_batch_size": values["batch_size"],
-            "gradient_accumulation_steps": values["gradient_accumulation"],
-            "learning_rate": values["learning_rate"],
-            "lr_scheduler_type": "constant_with_warmup" if schedule == "constant" else schedule,
-            "warmup_steps": values["warmup_ratio"],
-            "weight_decay": values["weight_decay"],
-            "adam_beta1": values["adam_beta1"],
-            "adam_beta2": values["adam_beta2"],
-            "adam_epsilon": 1e-8,
-            "max_grad_norm": values["max_grad_norm"],
-            "optim": "adamw_torch",
-            "bf16": bf16,
-            "fp16": False,
-            "packing": False,
-            "padding_free": False,
-            "seed": job.seed,
-            "data_seed": job.seed,
-            "logging_steps": 1,
-            "save_strategy": "no",
-            "eval_strategy": "no",
-            "report_to": "none",
-            # The rows are tokens with their labels already.
-            "dataset_kwargs": {"skip_prepare_dataset": True},
-            "remove_unused_columns": False,
-        },
-        "data": "data/train.jsonl",
+        "model_name": model_name(job),
+        "max_seq_length": values["max_seq_len"],
+        "dtype": "bfloat16" if values["precision"] == "bf16" else "float32",
+        "load_in_4bit": bits == "4bit",
+        "load_in_8bit": bits == "8bit",
+        "full_finetuning": False,
+        "trust_remote_code": False,
+        "use_gradient_checkpointing": _checkpointing(values),
+        "use_exact_model_name": True,
+        "random_state": job.seed,
     }
+
+
+def _lora(job: Job) -> dict[str, Any]:
+    """Of FastLanguageModel.get_peft_model."""
+    values = job.hyperparameters
+    return {
+        "r": values["lora_r"],
+        "lora_alpha": values["lora_alpha"],
+        "lora_dropout": values["lora_dropout"],
+        "target_modules": targets(values) or list(LINEAR),
+        "bias": "none",
+        "use_rslora": False,
+        "use_gradient_checkpointing": _checkpointing(values),
+        "random_state": job.seed,
+    }
+
+
+def _training(job: Job) -> dict[str, Any]:
+    """Of trl.SFTConfig."""
+    values = job.hyperparameters
+    schedule = values["schedule"]
+    return {
+        "output_dir": "out/work/trained",
+        "max_length": values["max_seq_len"],
+        "num_train_epochs": values["epochs"],
+        "per_device_train_batch_size": values["batch_size"],
+        "gradient_accumulation_steps": values["gradient_accumulation"],
+        "learning_rate": values["learning_rate"],
+        "lr_scheduler_type": "constant_with_warmup" if schedule == "constant" else schedule,
+        "warmup_steps": values["warmup_ratio"],
+        "weight_decay": values["weight_decay"],
+        "adam_beta1": values["adam_beta1"],
+        "adam_beta2": values["adam_beta2"],
+        "adam_epsilon": 1e-8,
+        "max_grad_norm": values["max_grad_norm"],
+        "optim": "adamw_torch",
+        "bf16": values["precision"] == "bf16",
+        "fp16": False,
+        "packing": False,
+        "padding_free": False,
+        "seed": job.seed,
+        "data_seed": job.seed,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "eval_strategy": "no",
+        "report_to": "none",
+        # The rows are tokens with their labels already.
+        "dataset_kwargs": {"skip_prepare_dataset": True},
+        "remove_unused_columns": False,
+    }
+
+
+def _checkpointing(values: Values) -> str | bool:
+    """Unsloth's own way of it, which it calls by its name."""
+    return "unsloth" if values["gradient_checkpointing"] == "yes" else False
 
 
 def problems(values: Values) -> list[str]:
