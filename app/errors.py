@@ -45,6 +45,8 @@ class NotFound(TunebookError):
 
     status = 404
     title = "Not found"
+    # (id, name) of another project of the member's that has it.
+    project: tuple[int, str] | None = None
 
 
 class SignInNeeded(TunebookError):

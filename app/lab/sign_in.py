@@ -8,8 +8,9 @@ from sqlmodel import Session, col, select
 
 from app.clock import in_seconds, now
 from app.errors import SignInNeeded
-from app.lab.actor import Actor, first_actor
-from app.tables import Member, Token, TokenKind
+from app.lab.access import actor_of
+from app.lab.actor import Actor
+from app.tables import Member, Scope, Token, TokenKind
 
 DAY = 24 * 3600
 SECONDS = {
@@ -23,17 +24,27 @@ SECONDS = {
 }
 
 
-def make_token(session: Session, actor: Actor, kind: TokenKind, name: str = "") -> str:
-    """A new secret for the actor; only its hash is kept. Sign-in links live a day, sessions 30 days,
-    API tokens a year."""
+def make_token(
+    session: Session,
+    actor: Actor,
+    kind: TokenKind,
+    name: str = "",
+    *,
+    scope: Scope = Scope.WRITE,
+    seconds: float | None = None,
+) -> str:
+    """A new secret for the actor in their project; only its hash is kept. It lives `seconds`, or as long as SECONDS
+    says for its kind."""
     secret = f"tb_{secrets.token_urlsafe(32)}"
     session.add(
         Token(
             member_id=actor.member_id,
+            project_id=actor.project_id or None,
+            scope=scope,
             kind=kind,
             name=name,
             digest=digest(secret),
-            expires_at=in_seconds(SECONDS[kind]),
+            expires_at=in_seconds(SECONDS[kind] if seconds is None else seconds),
         )
     )
     session.flush()
@@ -61,23 +72,27 @@ def redeem_sign_in(session: Session, secret: str) -> str:
             "This sign-in link was used already or is too old.",
             "Make a new one: run `make sign-in` (or `tunebook sign-in`) where Tunebook is installed.",
         )
-    return make_token(session, first_actor(session), TokenKind.SESSION, "browser")
+    link = session.exec(select(Token).where(Token.digest == digest(secret))).one()
+    member = session.get(Member, link.member_id) if link.member_id else None
+    actor = actor_of(session, link, member) if member else None
+    if actor is None:
+        raise SignInNeeded("This account is disabled.", "Ask an admin of your lab.")
+    return make_token(session, actor, TokenKind.SESSION, "browser")
 
 
 def actor_for(session: Session, secret: str, kind: TokenKind) -> Actor | None:
-    """Who a session cookie or an API token belongs to; None when it opens nothing."""
-    token = session.exec(
-        select(Token).where(
+    """Who a session cookie or an API token belongs to, and in which project; None when it opens nothing."""
+    found = session.exec(
+        select(Token, Member)
+        .join(Member, col(Member.id) == Token.member_id)
+        .where(
             Token.digest == digest(secret),
             Token.kind == kind,
             col(Token.ended_at).is_(None),
             col(Token.expires_at) > now(),
         )
     ).first()
-    member = session.get(Member, token.member_id) if token else None
-    if member is None:
-        return None
-    return Actor(member.id or 0, first_actor(session).project_id, member.name, member.role)
+    return actor_of(session, *found) if found else None
 
 
 def end_session(session: Session, secret: str) -> None:

@@ -1,5 +1,6 @@
 """Request dependencies: the database session (which commits) and the acting member. Used by all routes."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -7,11 +8,11 @@ from fastapi import Depends, Request
 from sqlmodel import Session
 
 from app.db import new_session
-from app.errors import SignInNeeded
+from app.errors import Forbidden, SignInNeeded
 from app.evaluations.looks import store_looks
-from app.lab.actor import Actor
+from app.lab.actor import Actor, why_not
 from app.lab.sign_in import actor_for
-from app.tables import TokenKind
+from app.tables import Scope, TokenKind
 from app.web.audit import begin, finish
 
 COOKIE = "tunebook_session"
@@ -63,12 +64,44 @@ def _credential(request: Request) -> tuple[str, TokenKind]:
 
 # Answered without signing in; tests/web/test_route_walk.py holds the same list.
 OPEN_PATHS = {"/sign-in", "/healthz", "/favicon.ico"}
+# A link to one comparison opens by itself (app/exports/share_link.py); only to look.
+SHARED_LINK = re.compile(r"/shared/[\w-]+(/[\w.-]+)?")
+
+
+# Changes that a viewer may make too, in any project or none, in their own browser: they concern only themselves.
+# tests/web/test_rights.py holds the same list.
+OWN_CHANGES = re.compile(
+    r"/sign-out|/lab/password|/lab/tokens|/lab/tokens/\d+/end|/lab/sessions/(\d+|others)/end"
+    r"|/lab/projects/\d+/enter|/lab/notifications/\S+|/api/v1/tokens|/api/v1/tokens/\d+"
+)
+# What the whole lab shares: only admins change it (their services say so), also while in an archived project.
+SHARED = (
+    "/lab/",
+    "/settings",
+    *(
+        f"/api/v1/{noun}"
+        for noun in ("projects", "members", "providers", "keys", "endpoints", "compute", "budgets")
+    ),
+)
 
 
 def gate(request: Request) -> None:
-    """The root application's dependency: every route is closed unless its path is written above."""
-    if request.url.path not in OPEN_PATHS:
-        request.state.actor = acting_member(request)
+    """The root application's dependency: every route is closed unless its path is written above, and changes are
+    refused to whoever may only look."""
+    path = request.url.path
+    if path in OPEN_PATHS or (request.method in SAFE_METHODS and SHARED_LINK.fullmatch(path)):
+        return
+    actor = request.state.actor = acting_member(request)
+    if request.method not in SAFE_METHODS:
+        _may_change(actor, path)
+
+
+def _may_change(actor: Actor, path: str) -> None:
+    own = OWN_CHANGES.fullmatch(path) is not None and actor.scope == Scope.WRITE
+    reason, hint = why_not(actor)
+    lab = actor.is_admin and actor.scope == Scope.WRITE and path.startswith(SHARED)
+    if reason and not own and not lab:
+        raise Forbidden(f"You may not change anything here: {reason}.", hint)
 
 
 def _actor(request: Request) -> Actor:
