@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 from app.catalog.offered import PROMPT
 from app.catalog.shelf import Shelf, Shop, read_shelf
 from app.clock import now
-from app.lab.actor import Actor, owned
+from app.lab.actor import Actor, owned, require_member
 from app.providers._shapes import Offer
 from app.settings.keys import ask_check
 from app.tables import Credential, CredentialState, Dataset, DatasetState, RemoteJobRow, Run, RunState
@@ -87,6 +87,7 @@ def tuned_page(session: Session, actor: Actor) -> TunedPage:
 
 def ask_again(session: Session, actor: Actor) -> None:
     """Has every service asked now for the models that its account has tuned."""
+    require_member(actor, "ask the services")
     for _shop, key in _asked_shops(read_shelf(session, actor)):
         ask_check(session, actor, key.id or 0)
 

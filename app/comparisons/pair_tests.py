@@ -18,7 +18,7 @@ from app.db import session_scope
 from app.errors import Invalid, NotFound
 from app.evaluations.leaderboard import LeaderboardRow, leaderboard
 from app.evaluations.samples import load_sample
-from app.lab.actor import Actor
+from app.lab.actor import Actor, require_member
 from app.metrics import Sample
 from app.queue import TEST_PAIR, enqueue
 from app.runs.lock import check_unlocked
@@ -69,6 +69,7 @@ def ask_pair_tests(
     session: Session, actor: Actor, a: Sequence[int], b: Sequence[int], subset: str = "all"
 ) -> PairTests:
     """As pair_tests; what is not known is queued for the worker, once."""
+    require_member(actor, "have tests computed")
     found = pair_tests(session, actor, a, b, subset)
     if found.state not in ("absent", PairTestState.FAILED):
         return found

@@ -21,7 +21,7 @@ from app import hub
 from app.config import settings
 from app.errors import Invalid
 from app.format import size as readable
-from app.lab.actor import Actor
+from app.lab.actor import Actor, require_member
 from app.queue import CHECK_DATASET, enqueue
 from app.storage import dataset_file, incoming_file, keep, remove
 from app.tables import Dataset
@@ -36,6 +36,7 @@ PARTS = (("TEST", ("test",)), ("VALIDATION", ("validation", "valid", "val", "dev
 
 def add_from_hub(session: Session, actor: Actor, repo: str, revision: str = "", file: str = "") -> Dataset:
     """Queues the data set; raises Invalid for names that cannot be right. The rest is found by the worker."""
+    require_member(actor, "add datasets")
     repo, revision, file = repo.strip(), revision.strip() or "main", file.strip()
     if not REPO.fullmatch(repo):
         raise Invalid(

@@ -15,7 +15,7 @@ from app.datasets.samples import SAMPLES
 from app.datasets.task import MOST_LABELS, TASKS, is_number, order_labels
 from app.db import new_session
 from app.errors import Conflict, Invalid, NotFound
-from app.lab.actor import Actor, find
+from app.lab.actor import Actor, find, require_member
 from app.queue import CHECK_DATASET, enqueue
 from app.storage import dataset_file, incoming_file, keep
 from app.tables import Dataset, DatasetState, Item, Split
@@ -41,6 +41,7 @@ def upload_dataset(
     `mapping` names the columns of a CSV or Parquet file by field (prompt, answer, rejected, system, split); `task` is
     one of TASKS or "" to detect it. Raises Invalid for a bad mapping or task.
     """
+    require_member(actor, "upload datasets")
     dataset = Dataset(
         project_id=actor.project_id,
         maker_id=actor.member_id,
@@ -61,6 +62,7 @@ def upload_dataset(
 
 def add_sample(session: Session, actor: Actor, key: str) -> Dataset:
     """Writes a built-in sample and queues its check like an upload. Raises NotFound for an unknown key."""
+    require_member(actor, "add datasets")
     sample = SAMPLES.get(key)
     if sample is None:
         raise NotFound(f"There is no sample {key!r}.", f"There are {', '.join(SAMPLES)}.")
@@ -84,6 +86,7 @@ def map_dataset(session: Session, actor: Actor, dataset_id: int, mapping: Mappin
 
     Only a file that was refused for its columns alone is kept; raises Conflict for any other dataset.
     """
+    require_member(actor, "change datasets")
     dataset: Dataset = find(session, actor, Dataset, dataset_id)
     if not can_map(dataset):
         raise Conflict(
@@ -139,6 +142,7 @@ def correct_task(session: Session, actor: Actor, dataset_id: int, task: str) -> 
 
     Raises Invalid when the answers do not allow the task: too many kinds, or answers that are no numbers.
     """
+    require_member(actor, "change datasets")
     dataset = _ready(session, actor, dataset_id)
     _check_task(task)
     labels: list[str] = []
@@ -200,6 +204,7 @@ def _need_numbers(session: Session, dataset: Dataset) -> None:
 
 def make_split(session: Session, actor: Actor, dataset_id: int, request: SplitRequest) -> Split:
     """Draws a split and stores it for good. Raises Invalid when it cannot be drawn, Conflict for a taken name."""
+    require_member(actor, "make splits")
     # Reading all items may take seconds: on a reading connection, so that no writer waits. A ready dataset
     # never changes.
     with new_session(write=False) as reading:

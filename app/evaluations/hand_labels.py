@@ -13,7 +13,7 @@ from app.datasets.stored import items_by_number
 from app.errors import Invalid
 from app.evaluations.judge_prompts import PAIR
 from app.evaluations.judge_service import answers
-from app.lab.actor import Actor
+from app.lab.actor import Actor, require_member
 from app.tables import Dataset, HandLabel, JudgeMark, Judging, Member, Run
 
 # A first stop: kappa's interval is about ±0.2 wide there for a judge that is often right.
@@ -82,6 +82,7 @@ def next_item(session: Session, actor: Actor, judging: Judging, at: int | None =
 
 def store_label(session: Session, actor: Actor, judging: Judging, number: int, choice: str) -> None:
     """Stores 1, 2 or 0 in the place of what the member said before; raises Invalid for anything else."""
+    require_member(actor, "label answers")
     if choice not in CHOICES[PAIR] or number not in judged_numbers(session, judging):
         raise Invalid("This label cannot be stored.", "Answer 1, 2 or 0 for an item of this judging.")
     value: float | None = {"1": 1.0, "2": 0.0}.get(choice)

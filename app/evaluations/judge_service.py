@@ -12,7 +12,7 @@ from app.errors import Conflict, Invalid
 from app.evaluations.judge_prompts import PAIR, SCALES, fill, prompt_sha256, wrong_with
 from app.evaluations.judge_result import microdollars
 from app.evaluations.queries import ScoredRun, scored_run
-from app.lab.actor import Actor, find
+from app.lab.actor import Actor, find, require_member
 from app.queue import ADVANCE_JUDGING, enqueue
 from app.runs.lock import check_unlocked
 from app.settings.endpoints import find_endpoint
@@ -153,6 +153,7 @@ def prompt_values(item: StoredItem, own: str | None, other: str | None, side: in
 
 def start_judging(session: Session, actor: Actor, request: JudgeRequest) -> Judging:
     """Stores the judging with a waiting mark for each item (and order), and asks the worker."""
+    require_member(actor, "start judgings")
     plan = plan_judging(session, actor, request)
     judging = Judging(
         project_id=actor.project_id,
@@ -210,6 +211,7 @@ def _marks(session: Session, judging: Judging, plan: JudgePlan) -> Iterator[dict
 
 def cancel_judging(session: Session, actor: Actor, judging_id: int) -> Judging:
     """Asks for the end; marks that are there stay."""
+    require_member(actor, "cancel judgings")
     judging: Judging = find(session, actor, Judging, judging_id)
     if judging.state not in (JudgingState.QUEUED, JudgingState.WORKING):
         raise Conflict(f"Judging {judging_id} is {judging.state} already.", "There is nothing to cancel.")
@@ -223,6 +225,7 @@ def cancel_judging(session: Session, actor: Actor, judging_id: int) -> Judging:
 def resume_judging(session: Session, actor: Actor, judging_id: int, cap: float | None) -> Judging:
     """Goes on with what is not marked: failed items are asked again. `cap` in dollars takes the place of the old one,
     None keeps it."""
+    require_member(actor, "resume judgings")
     judging: Judging = find(session, actor, Judging, judging_id)
     check_unlocked(session, [run for run in (judging.run_id, judging.other_run_id) if run])
     if judging.state in (JudgingState.QUEUED, JudgingState.WORKING):

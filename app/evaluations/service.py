@@ -14,7 +14,7 @@ from app.evaluations.answers import Rules, is_correct, read_answers, read_expect
 from app.evaluations.judge_marks import with_marks
 from app.evaluations.outcomes import pack
 from app.evaluations.score import score
-from app.lab.actor import Actor, find
+from app.lab.actor import Actor, find, require_member
 from app.metrics import Sample
 from app.runs.lock import check_unlocked
 from app.tables import Dataset, Evaluation, Prediction, Reading, Run, Score, Scoring, Split
@@ -154,6 +154,7 @@ def rescore_run(session: Session, actor: Actor, run_id: int, rules: Rules) -> Sc
 
     Raises NotFound for a run without predictions, Forbidden while its test set is locked.
     """
+    require_member(actor, "score runs anew")
     run = find(session, actor, Run, run_id)
     check_unlocked(session, [run_id])
     evaluations = session.exec(

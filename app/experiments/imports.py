@@ -15,7 +15,7 @@ from app.evaluations.service import NewPrediction, score_evaluation, store_evalu
 from app.experiments.import_file import MAX_BYTES, MAX_ROWS, ImportedRow, read_rows
 from app.experiments.match import match_rows
 from app.experiments.service import snapshot
-from app.lab.actor import Actor, find
+from app.lab.actor import Actor, find, require_member
 from app.runs.lifecycle import move
 from app.tables import Dataset, Experiment, Run, RunState, Split
 
@@ -29,6 +29,7 @@ def import_predictions(
 
     Raises Invalid with a sentence for a bad name, file or row: nothing is kept then.
     """
+    require_member(actor, "import predictions")
     experiment: Experiment = find(session, actor, Experiment, experiment_id)
     dataset, split = (
         session.get_one(Dataset, experiment.dataset_id),

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from app.clock import now
 from app.errors import Conflict
 from app.format import moment, plural
-from app.lab.actor import Actor, find
+from app.lab.actor import Actor, find, require_member
 from app.runs.lock import VALIDATION, locked
 from app.tables import Experiment, Member, Run
 
@@ -51,6 +51,7 @@ def lock_view(session: Session, experiment: Experiment) -> LockView:
 
 def unlock_test(session: Session, actor: Actor, experiment_id: int) -> Experiment:
     """Shows the test scores from now on; recorded for good. Raises Conflict when nothing is locked."""
+    require_member(actor, "unlock the test items")
     experiment: Experiment = find(session, actor, Experiment, experiment_id)
     runs = session.exec(select(func.count()).select_from(Run).where(Run.experiment_id == experiment_id)).one()
     done = session.execute(

@@ -17,7 +17,7 @@ from app.experiments.designs import Design, make_cells
 from app.experiments.money import check_cap, keep_cap, reserve_run, service_facts, with_money
 from app.experiments.plan import Plan, make_plan
 from app.experiments.planned import GridRow, PlannedModel, PlannedRun
-from app.lab.actor import Actor, find
+from app.lab.actor import Actor, find, require_member
 from app.lab.audit import record
 from app.lab.budgets import lock_money
 from app.queue import ADVANCE_RUN, enqueue
@@ -80,6 +80,7 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
 
     Raises Invalid with the plan's first problem, when it has any.
     """
+    require_member(actor, "launch runs")
     same = session.exec(select(Experiment).where(Experiment.launch_key == request.launch_key)).first()
     if same is not None:
         if same.project_id != actor.project_id:
@@ -116,6 +117,21 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
     session.add(experiment)
     session.flush()
     keep_cap(session, actor, experiment, check_cap(request.cap_dollars))
+    _make_runs(session, actor, experiment, plan, dataset, splits)
+    runs = sum(len(row.runs) for row in plan.rows)
+    record(session, actor, "launched", "experiment", experiment.id, name=experiment.name, runs=runs)
+    return experiment
+
+
+def _make_runs(
+    session: Session,
+    actor: Actor,
+    experiment: Experiment,
+    plan: Plan,
+    dataset: Dataset,
+    splits: Mapping[int, Split],
+) -> None:
+    """Each with its money reserved; those that have room are nudged."""
     local = 0
     for row in plan.rows:
         machine_id = (row.spot.id or by_hand(session, actor).id) if row.spot else None
@@ -130,9 +146,6 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
             reserve_run(session, actor, row, run)
             if run.due_at is None:
                 enqueue(session, ADVANCE_RUN, run.id or 0)
-    runs = sum(len(row.runs) for row in plan.rows)
-    record(session, actor, "launched", "experiment", experiment.id, name=experiment.name, runs=runs)
-    return experiment
 
 
 def _kept(row: PlannedModel) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from sqlmodel import Session
 from app.comparisons.run_ids import parse_runs
 from app.exports.service import queue_export
 from app.exports.state import read_state
-from app.lab.actor import Actor
+from app.lab.actor import Actor, require_member
 from app.tables import Export
 
 
 def queue_paper(session: Session, actor: Actor, asked: Mapping[str, Any]) -> Export:
     """The export, queued beside its best run; raises NotFound or Invalid as the compare page does."""
+    require_member(actor, "make exports")
     runs = parse_runs([str(asked.get("runs", ""))])
     best = read_state(session, actor, runs).best
     flags = {name: asked[name] for name in ("inputs", "data") if name in asked}

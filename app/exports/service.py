@@ -8,7 +8,7 @@ from sqlmodel import Session, col
 from app.errors import Conflict, Invalid
 from app.exports.kinds import KINDS, Kind
 from app.exports.push_now import ONCE, held_by_this_process
-from app.lab.actor import Actor, find, owned
+from app.lab.actor import Actor, find, owned, require_member
 from app.queue import MAKE_EXPORT, enqueue
 from app.runs.lock import check_unlocked
 from app.storage import export_file, remove
@@ -24,6 +24,7 @@ def queue_export(
 
     With `once` the caller pushes itself, with a token that it does not store (push_now.py).
     """
+    require_member(actor, "make exports")
     run: Run = find(session, actor, Run, run_id)
     check_unlocked(session, [run_id])
     found = kind_named(kind)
@@ -75,6 +76,7 @@ def _same(session: Session, actor: Actor, run_id: int, kind: str, asked: Mapping
 
 def remove_export(session: Session, actor: Actor, export_id: int) -> int:
     """Takes a finished export away with its file; gives the run's id."""
+    require_member(actor, "remove exports")
     export: Export = find(session, actor, Export, export_id)
     if export.state in UNDER_WAY:
         raise Conflict(f"Export {export_id} is {export.state}.", "Wait until it is over.")

@@ -16,7 +16,7 @@ from app.comparisons.run_ids import parse_runs
 from app.errors import Invalid, NotFound
 from app.exports.paper_queue import queue_paper
 from app.exports.state import read_state
-from app.lab.actor import Actor
+from app.lab.actor import Actor, require_member
 from app.lab.audit import record
 from app.lab.sign_in import digest, make_token
 from app.storage import export_file
@@ -51,6 +51,7 @@ class Shared:
 def share_comparison(session: Session, actor: Actor, runs: str, inputs: bool, days: int) -> str:
     """A new link's secret, to be shown once; the page is made by the worker. Raises Invalid for days out of range,
     NotFound for runs that the actor may not see, Forbidden while their test set is locked."""
+    require_member(actor, "share comparisons")
     if not 1 <= days <= LONGEST_DAYS:
         raise Invalid("The link lasts too long or too short.", "", {"days": f"Use 1 to {LONGEST_DAYS} days."})
     state = read_state(session, actor, parse_runs([runs]))
@@ -79,6 +80,7 @@ def list_shares(session: Session, actor: Actor) -> list[ShareLine]:
 
 def end_share(session: Session, actor: Actor, share_id: int) -> None:
     """The link opens nothing from now on. Raises NotFound for one that is not of the actor's project."""
+    require_member(actor, "end shares")
     token = session.exec(select(Token).where(Token.id == share_id, *_live(actor))).first()
     if token is None:
         raise NotFound(f"There is no link {share_id} here.", "Look for it in the list of shared links.")

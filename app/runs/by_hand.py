@@ -15,7 +15,7 @@ from sqlmodel import Session
 from app.config import settings
 from app.errors import Conflict, Invalid, TooLarge
 from app.format import size as readable
-from app.lab.actor import Actor, find
+from app.lab.actor import Actor, find, require_member
 from app.queue import ADVANCE_RUN, enqueue
 from app.settings.machines import BY_HAND
 from app.storage import remove, run_folder
@@ -47,6 +47,7 @@ def take_results(session: Session, actor: Actor, run_id: int, archive: Path) -> 
 
     Raises Conflict for a run that waits for no upload, Invalid or TooLarge for a zip that is not this run's results.
     """
+    require_member(actor, "bring results back")
     run: Run = find(session, actor, Run, run_id)
     machine = session.get(Machine, run.machine_id) if run.machine_id else None
     if machine is None or machine.kind != BY_HAND or run.state not in WAITS:

@@ -16,7 +16,7 @@ from app.clock import in_seconds, now
 from app.config import settings
 from app.db import session_scope
 from app.errors import Busy, Gone, KeyRefused, OutOfCredit, ProviderError, Refused, Unclear
-from app.lab.actor import Actor, find, owned
+from app.lab.actor import Actor, find, owned, require_member
 from app.lab.reservations import settle
 from app.providers._base import Deploy
 from app.providers._shapes import Deployment, Phase
@@ -208,6 +208,7 @@ def _again(row: DeploymentRow, save: Save, error: ProviderError) -> None:
 
 def stop_deployment(session: Session, actor: Actor, deployment_id: int) -> DeploymentRow:
     """Asks for the end of one deployment now. Its run, if it still predicts, puts the model to serve again."""
+    require_member(actor, "stop deployments")
     row: DeploymentRow = find(session, actor, DeploymentRow, deployment_id)
     if row.state != S.STOPPED:
         put_row(session, row, state=S.STOPPING, due_at=None)

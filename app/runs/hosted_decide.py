@@ -9,7 +9,7 @@ from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from app.errors import Conflict, Invalid
-from app.lab.actor import Actor, find
+from app.lab.actor import Actor, find, require_member
 from app.lab.reservations import settle
 from app.providers._shapes import Phase
 from app.queue import ADVANCE_RUN, enqueue
@@ -23,6 +23,7 @@ from app.tables import RemoteJobRow, ReplyRow, ReplyState, Run, RunState, Sent
 
 def adopt_job(session: Session, actor: Actor, run_id: int, remote_id: str) -> Run:
     """Says that the job `remote_id` is the run's. The service is asked before that is believed."""
+    require_member(actor, "decide about runs")
     run, row = _undecided(session, actor, run_id)
     remote_id = remote_id.strip()
     if not remote_id or len(remote_id) > 300 or not remote_id.isprintable() or " " in remote_id:
@@ -44,6 +45,7 @@ def adopt_job(session: Session, actor: Actor, run_id: int, remote_id: str) -> Ru
 
 def create_again(session: Session, actor: Actor, run_id: int) -> Run:
     """Lets the create be sent once more. If the first one took effect after all, two trainings are paid."""
+    require_member(actor, "launch runs")
     run, row = _undecided(session, actor, run_id)
     if run.cancel_asked:
         raise Conflict("The run is to be cancelled.", "Give it up, or clone it.")
@@ -55,6 +57,7 @@ def create_again(session: Session, actor: Actor, run_id: int) -> Run:
 
 def give_up(session: Session, actor: Actor, run_id: int) -> Run:
     """Ends a run whose job nobody can find or reach. What it costs at the service, if it is there, is not known."""
+    require_member(actor, "decide about runs")
     run: Run = find(session, actor, Run, run_id)
     row = find_row(session, run_id) if at_service(run) else None
     unconfirmed = run.state == RunState.UNKNOWN and row is not None and row.not_confirmed
@@ -81,6 +84,7 @@ def give_up(session: Session, actor: Actor, run_id: int) -> Run:
 
 def go_on(session: Session, actor: Actor, run_id: int) -> Run:
     """Lets a paused run go on now."""
+    require_member(actor, "decide about runs")
     run: Run = find(session, actor, Run, run_id)
     if run.state != RunState.PAUSED or not resume(session, run):
         raise Conflict(f"Run {run_id} is {run.state}, not paused.", "Look at its page again.")

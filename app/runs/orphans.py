@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 from app.clock import now
 from app.db import session_scope
 from app.errors import Conflict, Gone, NotFound, ProviderError
-from app.lab.actor import Actor, find, owned
+from app.lab.actor import Actor, find, owned, require_member
 from app.providers._shapes import ENDED, Phase, RemoteJob
 from app.queue import ADVANCE_RUN, LOOK_AT_ACCOUNT, enqueue
 from app.runs.hosted import job_row, open_job, provider_of, training_of
@@ -240,6 +240,7 @@ def decide(session: Session, actor: Actor, orphan_id: int, choice: str) -> Orpha
 
 def cancel_orphan(session: Session, actor: Actor, orphan_id: int) -> OrphanJob:
     """Asks the service to stop the job; it stays shown until the service says that it has ended."""
+    require_member(actor, "cancel jobs")
     orphan = _open(session, actor, orphan_id)
     orphan.state, orphan.message = OrphanState.CANCELLING, "the cancel is being sent"
     session.add(orphan)
@@ -250,6 +251,7 @@ def cancel_orphan(session: Session, actor: Actor, orphan_id: int) -> OrphanJob:
 
 def adopt_orphan(session: Session, actor: Actor, orphan_id: int) -> OrphanJob:
     """Gives the job to its run, which is looking for it."""
+    require_member(actor, "adopt jobs")
     orphan = _open(session, actor, orphan_id)
     if orphan.run_id is None:
         raise Conflict("No run here has the key of this job.", "Cancel it, or dismiss it.")
@@ -259,6 +261,7 @@ def adopt_orphan(session: Session, actor: Actor, orphan_id: int) -> OrphanJob:
 
 def dismiss_orphan(session: Session, actor: Actor, orphan_id: int) -> OrphanJob:
     """Hides the job: it is known and shall go on."""
+    require_member(actor, "decide about jobs")
     orphan = _open(session, actor, orphan_id)
     orphan.state = OrphanState.DISMISSED
     session.add(orphan)

@@ -9,7 +9,7 @@ from app.catalog.ways import BATCH, CHAT
 from app.clock import now
 from app.errors import Conflict, Invalid
 from app.format import plural
-from app.lab.actor import Actor, find
+from app.lab.actor import Actor, find, require_member
 from app.lab.reservations import reopen
 from app.queue import ADVANCE_RUN, enqueue
 from app.runs.batch_pieces import free
@@ -83,6 +83,7 @@ def _sentence(row: RemoteBatchRow) -> str:
 def ask_again(session: Session, actor: Actor, run_id: int) -> int:
     """Asks again for the items of a finished run that have no answer; gives how many. Its scores are made anew when
     they have come; what was answered stays."""
+    require_member(actor, "ask models again")
     run: Run = find(session, actor, Run, run_id)
     failed = count(session, run_id).failed
     if run.state != RunState.DONE or not failed:
@@ -110,6 +111,7 @@ def ask_again(session: Session, actor: Actor, run_id: int) -> int:
 def predict_by(session: Session, actor: Actor, run_id: int, way: str) -> Run:
     """Sends what still waits by another way. A batch that is under way is waited for; one that is not confirmed is
     given up, which the run's notes say."""
+    require_member(actor, "predict with models")
     run: Run = find(session, actor, Run, run_id)
     if way not in (CHAT, BATCH):
         raise Invalid(f"There is no way {way!r}.", "Write chat or batch.", {"way": "chat or batch"})

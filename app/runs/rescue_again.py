@@ -7,7 +7,7 @@ from sqlmodel import Session, select
 
 from app.clock import in_seconds
 from app.errors import Busy, Conflict, ProviderError, Unclear
-from app.lab.actor import Actor, find
+from app.lab.actor import Actor, find, require_member
 from app.providers._shapes import Phase
 from app.queue import FETCH_WEIGHTS, enqueue
 from app.runs import outputs
@@ -45,6 +45,7 @@ def rescue_of(session: Session, run_id: int | None) -> RescueRow | None:
 def fetch_again(session: Session, actor: Actor, run_id: int) -> Run:
     """Has the weights fetched once more; asked twice it is one fetch. Raises Conflict where there is nothing to
     fetch."""
+    require_member(actor, "fetch weights")
     run = find(session, actor, Run, run_id)
     if not lacks_weights(run, find_row(session, run_id)):
         raise Conflict(

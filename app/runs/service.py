@@ -6,7 +6,7 @@ from sqlalchemy import delete
 from sqlmodel import Session, col
 
 from app.errors import Conflict
-from app.lab.actor import Actor, find
+from app.lab.actor import Actor, find, require_member
 from app.lab.reservations import reopen
 from app.queue import ADVANCE_RUN, enqueue
 from app.runs.away_tidy import forget_job
@@ -19,6 +19,7 @@ from app.tables import FINAL, Run, RunMetric, RunState
 
 def cancel_run(session: Session, actor: Actor, run_id: int) -> Run:
     """Asks for the end of a run. It is cancelled once its process has ended."""
+    require_member(actor, "cancel runs")
     run: Run = find(session, actor, Run, run_id)
     if run.state in FINAL:
         raise Conflict(f"Run {run_id} is {run.state} already.", "There is nothing to cancel.")
@@ -40,6 +41,7 @@ def cancel_run(session: Session, actor: Actor, run_id: int) -> Run:
 def retry_run(session: Session, actor: Actor, run_id: int) -> Run:
     """Starts a failed or cancelled run again from the beginning, with the same settings. A training that a service
     has finished is kept: only what comes after it is done again."""
+    require_member(actor, "repeat runs")
     run: Run = find(session, actor, Run, run_id)
     if run.state not in (RunState.FAILED, RunState.CANCELLED):
         raise Conflict(

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 
 from app.clock import now
 from app.errors import Conflict, Invalid, NotFound
-from app.lab.actor import Actor, find, owned
+from app.lab.actor import Actor, find, owned, require_admin
 from app.outside import clean_base_url
 from app.queue import CHECK_ENDPOINT, enqueue
 from app.tables import Endpoint, EndpointState, Judging, JudgingState
@@ -81,6 +81,7 @@ def find_endpoint(session: Session, actor: Actor, endpoint_id: int) -> Endpoint:
 
 def add_endpoint(session: Session, actor: Actor, new: NewEndpoint) -> Endpoint:
     """Stores an endpoint, its key sealed, and asks for a first check. Raises Invalid with a message per field."""
+    require_admin(actor, "add endpoints")
     wrong = _wrong(new)
     base_url = ""
     try:
@@ -137,6 +138,7 @@ def _micro(dollars: float | None) -> int | None:
 
 def replace_key(session: Session, actor: Actor, endpoint_id: int, key: str) -> Endpoint:
     """Stores another key ("" for none), and asks for a check with it."""
+    require_admin(actor, "change the keys of endpoints")
     row = find_endpoint(session, actor, endpoint_id)
     told = _wrong(NewEndpoint("x", "x", "x", key)).get("key", "")
     if told:
@@ -159,6 +161,7 @@ def ask_check(session: Session, actor: Actor, endpoint_id: int) -> Endpoint:
 
 def remove_endpoint(session: Session, actor: Actor, endpoint_id: int) -> None:
     """Takes the endpoint off the list and forgets its key. Raises Conflict while a judging needs it."""
+    require_admin(actor, "remove endpoints")
     row: Endpoint = find(session, actor, Endpoint, endpoint_id)
     busy = session.exec(
         select(func.count())
