@@ -49,9 +49,15 @@ def web() -> None:
 
 
 @tunebook.command()
-def worker() -> None:
+def worker(
+    queues: Annotated[
+        str, typer.Option(help="What it takes: cpu, gpu, remote, comma separated; default: all.")
+    ] = "",
+) -> None:
     """Run the worker alone (for servers; `up` starts it for you)."""
-    from app.runs.steps import make_slots
+    if queues:
+        os.environ["TUNEBOOK_QUEUES"] = queues
+    from app.runs.hosts import make_slots
     from app.up import worker_command
 
     make_slots()

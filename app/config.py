@@ -1,6 +1,7 @@
 """Settings, read once from the environment (prefix TUNEBOOK_) or a `.env` file. Imported everywhere."""
 
 import os
+import socket
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+# What a worker can take: work of the processor, trainings that want a GPU, and calls to services and other machines.
+CAPABILITIES = ("cpu", "gpu", "remote")
 
 
 class Settings(BaseSettings):
@@ -35,6 +39,17 @@ class Settings(BaseSettings):
         "runs make an environment in the data folder",
     )
     local_slots: int = Field(1, ge=1, le=64, description="runs that train on this machine at the same time")
+    machine: str = Field(
+        "", max_length=200, description="this machine's name among several with workers; empty: its host name"
+    )
+    queues: Annotated[list[str], NoDecode] = Field(
+        [*CAPABILITIES], description="what this machine's workers take: cpu, gpu, remote, comma separated"
+    )
+    machine_lost_seconds: float = Field(
+        300.0,
+        ge=30,
+        description="silence after which a worker's machine counts as lost and its runs go on elsewhere",
+    )
     threads: int = Field(0, ge=0, description="CPU threads for one run; 0: all cores shared by the slots")
     max_upload_bytes: int = Field(2 * 1024**3, ge=1024, description="largest upload, in bytes")
     run_deadline_hours: float = Field(24, gt=0, description="a run's process is ended after this time")
@@ -64,9 +79,23 @@ class Settings(BaseSettings):
     llama_cpp: str = Field(
         "", description="llama.cpp's folder, for GGUF files of models that are not Llama-shaped"
     )
+    smtp_url: str = Field(
+        "", repr=False, description="mail server for notifications, as smtps://user:password@host; empty: no e-mail"
+    )
+    mail_from: str = Field("Tunebook <tunebook@localhost>", description="sender of e-mails")
+    public_url: str = Field(
+        "", description="address by which members reach this Tunebook, for links in e-mails; empty: host and port"
+    )
     log_level: str = Field("INFO", description="log level: DEBUG, INFO, WARNING or ERROR")
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("queues")
+    @classmethod
+    def _known_queues(cls, value: list[str]) -> list[str]:
+        if not value or not set(value) <= set(CAPABILITIES):
+            raise ValueError(f"write one or more of {', '.join(CAPABILITIES)}, comma separated")
+        return value
+
+    @field_validator("allowed_hosts", "queues", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return (
@@ -104,6 +133,11 @@ class Settings(BaseSettings):
         return self.database_url.replace("postgres://", "postgresql://", 1).replace(
             "postgresql://", "postgresql+psycopg://", 1
         )
+
+    @property
+    def machine_name(self) -> str:
+        """This machine among several that share the database; "" on SQLite, which one machine has for itself."""
+        return (self.machine or socket.gethostname()) if self.database_url else ""
 
     @property
     def cores(self) -> int:

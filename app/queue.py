@@ -30,7 +30,35 @@ CHECK_MACHINE = "machines.check"
 TIDY_MACHINE = "machines.tidy"
 WATCH_DEPLOYMENT = "deployments.watch"
 FETCH_WEIGHTS = "rescues.fetch_weights"
+DELIVER = "notifications.deliver"
 SWEEP = "sweep.look"
+
+# What asks services and other machines; everything else is work of the processor. Runs go by what they need.
+REMOTE = (
+    CHECK_ENDPOINT,
+    CHECK_CREDENTIAL,
+    LOOK_AT_MODEL,
+    ADVANCE_JUDGING,
+    LOOK_FOR_ORPHANS,
+    LOOK_AT_ACCOUNT,
+    CHECK_MACHINE,
+    TIDY_MACHINE,
+    WATCH_DEPLOYMENT,
+    FETCH_WEIGHTS,
+    DELIVER,
+)
+
+
+def machine_queue(machine: str) -> str:
+    """The queue that only the workers of `machine` listen to."""
+    return f"machine.{machine}"
+
+
+def my_queues() -> list[str]:
+    """The queues that this machine's workers listen to; [""] on files, where one queue is enough."""
+    if not settings().broker_url:
+        return [""]
+    return ["", *settings().queues, machine_queue(settings().machine_name)]
 
 
 def broker_options() -> dict[str, Any]:
@@ -38,6 +66,8 @@ def broker_options() -> dict[str, Any]:
     if settings().broker_url:
         return {
             "broker_url": settings().broker_url,
+            "task_default_queue": "cpu",
+            "task_routes": {task: {"queue": "remote"} for task in REMOTE},
             "broker_transport_options": {
                 "visibility_timeout": 300,
                 "unacked_restore_throttle": 1,
@@ -74,8 +104,14 @@ def enqueue(session: Session, task: str, row_id: int) -> None:
 
 def send(task: str, *arguments: int) -> None:
     """Sends now. A broker that does not answer is only logged: the sweep nudges again."""
+    send_to("", task, *arguments)
+
+
+def send_to(queue: str, task: str, *arguments: int) -> None:
+    """Sends to the queue of that name, "" for the task's own; else like send()."""
+    where = {"queue": queue} if queue else {}
     try:
-        producer().send_task(task, args=arguments, retry=False, expires=60)
+        producer().send_task(task, args=arguments, retry=False, expires=60, **where)
     except (kombu.exceptions.KombuError, OSError) as error:
         log.warning("queue did not take %s%s: %s", task, arguments, error)
 

@@ -22,6 +22,7 @@ import typer
 from app.config import settings
 from app.errors import Conflict, TunebookError, Unavailable
 from app.log import log, set_up_logging
+from app.queue import my_queues
 from app.serve import LISTEN_FD
 from app.supervisor import Child, EndedEarly, end, make_tether, refuse_early_end, start, supervise
 
@@ -66,7 +67,7 @@ def _run(listening: socket.socket, stop: threading.Event) -> None:
 def _prepare() -> str:
     """Newest schema and places to train; gives a fresh sign-in link."""
     from app.migrate import migrate
-    from app.runs.steps import make_slots
+    from app.runs.hosts import make_slots
 
     migrate()
     make_slots()
@@ -110,6 +111,7 @@ def worker_command(number: int = 1) -> list[str]:
     return [
         *CELERY,
         *("worker", *pool, "-l", "WARNING", "-n", f"tunebook{number}@%h"),
+        *(("-Q", ",".join(filter(None, my_queues()))) if settings().broker_url else ()),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
 

@@ -27,7 +27,7 @@ from app.experiments.planned import GridRow
 from app.experiments.service import LaunchRequest, launch_experiment
 from app.lab.actor import Actor, first_actor
 from app.migrate import migrate
-from app.runs.steps import make_slots
+from app.runs.hosts import make_slots
 from app.storage import incoming_file, run_folder
 from app.tables import ACTIVE, Dataset, Experiment, Run, RunMetric, RunState, Split
 from tests.seed_judge import seed_judgings

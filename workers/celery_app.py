@@ -5,16 +5,29 @@ drives the sweep. Several clocks do no harm: each look is safe to take twice.
 """
 
 import logging
+import threading
+import time
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_embedded_init, beat_init, setup_logging, worker_init, worker_process_init
+from celery.signals import (
+    beat_embedded_init,
+    beat_init,
+    setup_logging,
+    worker_init,
+    worker_process_init,
+    worker_ready,
+)
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app import db
 from app.config import settings
+from app.errors import TunebookError
 from app.log import log, set_up_logging
 from app.queue import LOOK_FOR_ORPHANS, SWEEP, broker_options
+from app.runs.hosts import BEAT_SECONDS, beat
 from app.tether import hold_tether
+from workers.task import owner_name
 
 celery = Celery(
     "tunebook",
@@ -31,6 +44,7 @@ celery = Celery(
         "workers.machines",
         "workers.settings",
         "workers.judgings",
+        "workers.notifications",
     ],
 )
 celery.conf.update(
@@ -72,6 +86,23 @@ def _log(**_: Any) -> None:
 @beat_embedded_init.connect
 def _hold(**_: Any) -> None:
     hold_tether()
+
+
+@worker_ready.connect
+def _beat(**_: Any) -> None:
+    threading.Thread(target=_beats, daemon=True).start()
+
+
+def _beats() -> None:
+    """Says that this worker is alive, for as long as it is."""
+    while True:
+        try:
+            beat(owner_name())
+        except (OperationalError, InterfaceError) as error:
+            log.warning("this worker could not say that it is alive: %s", error)
+        except TunebookError as error:
+            log.warning("%s %s", error.message, error.hint)
+        time.sleep(BEAT_SECONDS)
 
 
 @worker_process_init.connect

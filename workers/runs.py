@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from app.clock import now
 from app.db import session_scope
 from app.evaluations.finish import finish_run
-from app.queue import ADVANCE_RUN, send
+from app.queue import ADVANCE_RUN, send, send_to
 from app.runs import (
     away_poll,
     away_steps,
@@ -19,6 +19,7 @@ from app.runs import (
     steps,
 )
 from app.runs.hosted import Place, Save, at_service, place_of
+from app.runs.hosts import elsewhere
 from app.runs.paused import paused
 from app.tables import LOOKED_AT, Run, RunState
 from workers.celery_app import celery
@@ -77,6 +78,9 @@ FAIL = {
 @celery.task(name=ADVANCE_RUN)
 def advance(run_id: int) -> None:
     """Safe to run twice at once: the second finds the lease taken and does nothing."""
+    if queue := elsewhere(run_id):
+        send_to(queue, ADVANCE_RUN, run_id)
+        return
     with lease(Run, run_id, LOOKED_AT) as held:
         while held is not None and _step(held):
             pass

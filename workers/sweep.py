@@ -14,6 +14,7 @@ from app.queue import (
     CHECK_DATASET,
     CHECK_ENDPOINT,
     CHECK_MACHINE,
+    DELIVER,
     FETCH_WEIGHTS,
     MAKE_EXPORT,
     SWEEP,
@@ -21,8 +22,10 @@ from app.queue import (
     TIDY_MACHINE,
     WATCH_DEPLOYMENT,
     send,
+    send_to,
 )
 from app.runs.deployments import LOOKED
+from app.runs.hosts import release_lost, routes
 from app.settings.environment_keys import note_environment
 from app.tables import (
     LOOKED_AT,
@@ -30,6 +33,8 @@ from app.tables import (
     CredentialState,
     Dataset,
     DatasetState,
+    Delivery,
+    DeliveryState,
     DeploymentRow,
     Endpoint,
     EndpointState,
@@ -69,6 +74,7 @@ WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
     (RescueRow, (RescueState.ASKED,), FETCH_WEIGHTS),
     (Machine, (MachineState.CHECKING, MachineState.READY, MachineState.FAILED), CHECK_MACHINE),
     (MachineJob, (JobState.LEAVING,), TIDY_MACHINE),
+    (Delivery, (DeliveryState.QUEUED,), DELIVER),
 )
 
 
@@ -76,6 +82,7 @@ WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
 def look() -> None:
     """Frees leases of dead owners, then sends a message for each row that is due."""
     note_environment()
+    release_lost()
     for table, states, task in WATCHED:
         with session_scope(write=False) as session:
             dead = [owner for owner in _owners(session, table, states) if owner_is_dead(owner)]
@@ -84,7 +91,19 @@ def look() -> None:
                 session.execute(
                     update(table).where(table.owner.in_(dead)).values(owner=None, lease_until=None)
                 )
-        for row_id in _due(table, states):
+        _nudge(task, _due(table, states))
+
+
+def _nudge(task: str, rows: list[int]) -> None:
+    """Sends a message for each row; a run's to the queue of the machine that can see its process."""
+    queues: dict[int, str] = {}
+    if task == ADVANCE_RUN and rows:
+        with session_scope(write=False) as session:
+            queues = routes(session, rows)
+    for row_id in rows:
+        if queue := queues.get(row_id):
+            send_to(queue, task, row_id)
+        else:
             send(task, row_id)
 
 

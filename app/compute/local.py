@@ -15,10 +15,13 @@ from typing import Any
 
 import psutil
 
+from app.config import settings
 from app.errors import Unavailable
 
 # The launch key stands in the environment of the process, and so in that of all its children.
 KEY = "LAUNCH_KEY"
+# And the name of the machine among several with workers; the same host may have several names, in containers.
+MACHINE = "WORKER_MACHINE"
 # Start times are counted from a boot time that moves a little when the clock is set.
 SAME_START_SECONDS = 2.0
 # A killed process that the kernel does not let go (a disk or a driver that hangs) is not waited for longer.
@@ -73,7 +76,21 @@ def _environment(folder: Path, deadline_seconds: float, launch_key: str) -> dict
         "OMP_WAIT_POLICY": "PASSIVE",
         "DEADLINE_SECONDS": f"{deadline_seconds:g}",
         KEY: launch_key,
+        MACHINE: settings().machine_name,
     }
+
+
+def keys_of(machine: str) -> set[str]:
+    """The launch keys of all live processes that workers under this machine's name started."""
+    found = set()
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+        except (*GONE, OSError):
+            continue
+        if environment.get(KEY) and environment.get(MACHINE) == machine and _lives(process):
+            found.add(environment[KEY])
+    return found
 
 
 def find(folder: Path, launch_key: str) -> dict[str, Any] | None:

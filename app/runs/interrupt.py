@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlmodel import Session, col, select
 
 from app.compute import local
+from app.config import settings
 from app.db import new_session, session_scope
 from app.runs import outputs
 from app.runs.lifecycle import move
 from app.storage import run_folder
-from app.tables import Run, RunState
+from app.tables import Run, RunState, Slot
 
 STARTED = (RunState.SUBMITTING, RunState.TRAINING, RunState.PREDICTING)
 NOTE = "stopped with Tunebook; it goes on from its newest checkpoint when Tunebook starts again"
@@ -25,7 +26,9 @@ def interrupt_runs(grace_seconds: float) -> int:
     the kills after which a run is given up.
     """
     with new_session(write=False) as session:
-        runs = list(session.exec(select(Run).where(col(Run.state).in_(STARTED))))
+        # What holds a place of another machine is not for us to look at.
+        here = select(Slot.run_id).where(Slot.machine == settings().machine_name)
+        runs = list(session.exec(select(Run).where(col(Run.state).in_(STARTED), col(Run.id).in_(here))))
     with ThreadPoolExecutor(max_workers=max(1, len(runs))) as pool:
         return sum(pool.map(lambda run: _interrupt(run, grace_seconds), runs))
 

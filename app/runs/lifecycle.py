@@ -7,17 +7,19 @@ from sqlmodel import Session, col
 
 from app.clock import now
 from app.lab.reservations import settle
+from app.runs.tell import tell_of_end
 from app.tables import FINAL, Run, RunState
 
 S = RunState
 MOVES: dict[RunState, tuple[RunState, ...]] = {
     S.QUEUED: (S.PREPARING, S.SCORING, S.CANCELLED, S.FAILED, S.PAUSED),
+    # Back to queued, from here to predicting: the worker's machine that it ran on is lost.
     # A run that only asks a model has nothing to submit.
-    S.PREPARING: (S.SUBMITTING, S.PREDICTING, S.CANCELLED, S.FAILED, S.PAUSED),
-    S.SUBMITTING: (S.TRAINING, S.CANCELLED, S.FAILED, S.UNKNOWN, S.PAUSED),
+    S.PREPARING: (S.SUBMITTING, S.PREDICTING, S.QUEUED, S.CANCELLED, S.FAILED, S.PAUSED),
+    S.SUBMITTING: (S.TRAINING, S.QUEUED, S.CANCELLED, S.FAILED, S.UNKNOWN, S.PAUSED),
     # Back to submitting: the process was killed and is started again from its newest checkpoint.
-    S.TRAINING: (S.PREDICTING, S.SCORING, S.SUBMITTING, S.CANCELLED, S.FAILED, S.PAUSED),
-    S.PREDICTING: (S.SCORING, S.SUBMITTING, S.CANCELLED, S.FAILED, S.PAUSED),
+    S.TRAINING: (S.PREDICTING, S.SCORING, S.SUBMITTING, S.QUEUED, S.CANCELLED, S.FAILED, S.PAUSED),
+    S.PREDICTING: (S.SCORING, S.SUBMITTING, S.QUEUED, S.CANCELLED, S.FAILED, S.PAUSED),
     S.SCORING: (S.DONE, S.CANCELLED, S.FAILED),
     # Back to submitting: a person, or a service that makes it safe, lets the create be sent once more.
     S.UNKNOWN: (S.TRAINING, S.SUBMITTING, S.CANCELLED, S.FAILED, S.PAUSED),
@@ -53,6 +55,7 @@ def move(session: Session, run: Run, to: RunState, **values: Any) -> bool:
         return False
     if to in FINAL:
         settle(session, run.id or 0)
+    tell_of_end(session, run, to, str(values.get("error", "")))
     # Workers hold a detached copy and read the row anew for their next step.
     if run in session:
         session.refresh(run)

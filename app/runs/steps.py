@@ -17,11 +17,11 @@ from app.catalog.models import toolkits
 from app.clock import in_seconds, now
 from app.compute import local
 from app.config import settings
-from app.db import session_scope
-from app.queue import ADVANCE_RUN, enqueue
+from app.queue import ADVANCE_RUN, enqueue, send_to
 from app.runs import outputs
 from app.runs.curves import store_points
 from app.runs.hosted import is_local
+from app.runs.hosts import can_run_here, free_elsewhere
 from app.runs.ledger import resolve
 from app.runs.lifecycle import move
 from app.runs.prepare import prepare_bundle
@@ -48,6 +48,9 @@ def queued(run: Run, save: Save) -> None:
         ).one()
         note = f"waits for this machine, {before} before it" if before else "next on this machine"
         _update(session, run, progress_note=note, due_at=in_seconds(wait_seconds(before)))
+        other = free_elsewhere(session, run)
+    if other:
+        send_to(other, ADVANCE_RUN, run.id or 0)
 
 
 def wait_seconds(before: int) -> float:
@@ -208,9 +211,12 @@ def _update(session: Session, run: Run, **values: Any) -> None:
 def _take_slot(session: Session, run: Run) -> bool:
     if session.exec(select(Slot).where(Slot.run_id == run.id)).first():
         return True
-    free = session.exec(select(Slot.id).where(col(Slot.run_id).is_(None)).order_by(Slot.id).limit(1)).first()  # type: ignore[arg-type]
+    here = col(Slot.machine) == settings().machine_name
+    free = session.exec(
+        select(Slot.id).where(here, col(Slot.run_id).is_(None)).order_by(col(Slot.id)).limit(1)
+    ).first()
     first = session.exec(
-        select(Run.id).where(Run.state == RunState.QUEUED, is_local()).order_by(Run.id).limit(1)  # type: ignore[arg-type]
+        select(Run.id).where(Run.state == RunState.QUEUED, can_run_here(session)).order_by(Run.id).limit(1)  # type: ignore[arg-type]
     ).first()
     if free is None or first != run.id:
         return False
@@ -227,22 +233,10 @@ def free_slot(session: Session, run: Run) -> None:
         return
     following = session.exec(
         select(Run.id)
-        .where(Run.state == RunState.QUEUED, Run.id != run.id, is_local())
+        .where(Run.state == RunState.QUEUED, Run.id != run.id, can_run_here(session))
         .order_by(Run.id)  # type: ignore[arg-type]
         .limit(1)
     ).first()
     if following is not None:
         session.execute(update(Run).where(col(Run.id) == following).values(due_at=None))
         enqueue(session, ADVANCE_RUN, following)
-
-
-def make_slots() -> None:
-    """Makes as many places as the settings say; called when Tunebook starts."""
-    with session_scope() as session:
-        have = {slot.id: slot for slot in session.exec(select(Slot))}
-        for number in range(1, settings().local_slots + 1):
-            if number not in have:
-                session.add(Slot(id=number))
-        for number, slot in have.items():
-            if number > settings().local_slots and slot.run_id is None:
-                session.delete(slot)

@@ -35,6 +35,7 @@ from app.tables.scoring import Reading, Score, Scoring
 from app.tables.slot import Slot
 from app.tables.split import Split
 from app.tables.token import Scope, Token, TokenKind
+from app.tables.worker import Worker
 
 __all__ = [
     "ACTIVE",
@@ -103,4 +104,5 @@ __all__ = [
     "StoredOffer",
     "Token",
     "TokenKind",
+    "Worker",
 ]

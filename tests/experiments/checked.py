@@ -12,7 +12,7 @@ from app.experiments.designs import read_design
 from app.experiments.planned import GridRow
 from app.experiments.service import LaunchRequest, launch_experiment
 from app.lab.actor import Actor
-from app.runs.steps import make_slots
+from app.runs.hosts import make_slots
 from app.storage import incoming_file
 from app.tables import Dataset, Experiment, Run, Split
 from tests.runs.conftest import drive

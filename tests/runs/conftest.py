@@ -18,7 +18,7 @@ from app.db import session_scope
 from app.experiments.planned import GridRow
 from app.experiments.service import LaunchRequest, launch_experiment
 from app.lab.actor import Actor
-from app.runs.steps import make_slots
+from app.runs.hosts import make_slots
 from app.storage import incoming_file
 from app.tables import FINAL, Dataset, DatasetState, Run, Split
 from tests.hosting import hosted, world  # noqa: F401  fixtures

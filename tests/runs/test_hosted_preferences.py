@@ -12,8 +12,8 @@ from app.experiments.service import LaunchRequest, launch_experiment
 from app.lab.actor import Actor
 from app.providers._shapes import Offer
 from app.runs.hosted import remote_model, training_of
+from app.runs.hosts import make_slots
 from app.runs.ledger import open_ledger
-from app.runs.steps import make_slots
 from app.storage import run_folder
 from app.tables import Dataset, Run, RunState, Split
 from tests.emulator._world import World
