@@ -43,6 +43,11 @@ def export_work(export_id: int) -> Path:
     return export_file(export_id).with_suffix(".work")
 
 
+def own_file(folder: Path, path: Path) -> bool:
+    """Whether `path` is a plain file of `folder` itself: what a link planted there points to is never given out."""
+    return path.is_file() and path.resolve().is_relative_to(folder.resolve()) and not path.is_symlink()
+
+
 def keep(temporary: Path, final: Path) -> None:
     """Moves a finished file into place so that it is either wholly there or not at all."""
     with temporary.open("rb") as file:

@@ -48,7 +48,8 @@ def make_model_push(work: Work) -> Made:
     folder = weights_folder(work.run_folder)
     if folder is None:
         raise Conflict(f"Run {work.run.id} has no weights.", "They are gone from the data folder.")
-    files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    inside = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
+    files = {str(path.relative_to(folder)): path for path in inside}
     readme = work.folder / "README.md"
     readme.write_text(card_text(work.export, work.run), encoding="utf-8")
     return _push(work, "model", {**files, "README.md": readme})

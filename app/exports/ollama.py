@@ -5,14 +5,20 @@ cannot be told that way gets no TEMPLATE, and the Modelfile says so.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 SYSTEM, USER, ANSWER, AGAIN = "⟦system⟧", "⟦user⟧", "⟦answer⟧", "⟦again⟧"
 Chat = Sequence[Mapping[str, str]]
+# The template came with a model: the sandbox keeps it from running code, this from looping for ever.
+SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,18 +44,25 @@ def turns_of(template: str, tokens: Mapping[str, str]) -> Turns | None:
     """
     user, answer = _turn("user", USER), _turn("assistant", ANSWER)
     try:
-        asked = _render(template, tokens, [user], True)
-        closed = _render(template, tokens, [user, answer, _turn("user", AGAIN)], True)
-        whole = _render(template, tokens, [user, answer], False)
-        with_system = _render(template, tokens, [_turn("system", SYSTEM), user], True)
-        before_user, after_user = asked.split(USER)
-        _, middle = closed.split(USER)
-        to_answer, rest = middle.split(ANSWER)
-        to_user, _ = rest.split(AGAIN)
-        ending = whole.split(ANSWER)[1]
-        to_system, system_to_user = with_system.split(USER)[0].split(SYSTEM)
+        with _limited():
+            return _found(template, tokens, user, answer)
     except (TemplateError, ValueError):
         return None
+
+
+def _found(
+    template: str, tokens: Mapping[str, str], user: Mapping[str, str], answer: Mapping[str, str]
+) -> Turns | None:
+    asked = _render(template, tokens, [user], True)
+    closed = _render(template, tokens, [user, answer, _turn("user", AGAIN)], True)
+    whole = _render(template, tokens, [user, answer], False)
+    with_system = _render(template, tokens, [_turn("system", SYSTEM), user], True)
+    before_user, after_user = asked.split(USER)
+    _, middle = closed.split(USER)
+    to_answer, rest = middle.split(ANSWER)
+    to_user, _ = rest.split(AGAIN)
+    ending = whole.split(ANSWER)[1]
+    to_system, system_to_user = with_system.split(USER)[0].split(SYSTEM)
     opening = to_user.removeprefix(ending)
     begin = before_user.removesuffix(opening)
     # What asks for an answer is what stands before one, once the end of the user's turn is taken away.
@@ -61,11 +74,28 @@ def turns_of(template: str, tokens: Mapping[str, str]) -> Turns | None:
         (shared, ending),
     )
     chat = [_turn("system", SYSTEM), user, answer, _turn("user", AGAIN)]
+    same = turns.render(chat) == _render(template, tokens, chat, True) and turns.render([user]) == asked
+    # Three quotes would end TEMPLATE, and what follows would be an instruction of the Modelfile.
+    return turns if same and '"""' not in asked + closed + with_system else None
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Raises TemplateError in the block after SECONDS; workers make exports in their main thread, where timers are."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(_number: int, _frame: Any) -> None:
+        raise TemplateError("the template does not end")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        same = turns.render(chat) == _render(template, tokens, chat, True)
-    except TemplateError:
-        return None
-    return turns if same and turns.render([user]) == asked else None
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _common(a: str, b: str) -> str:

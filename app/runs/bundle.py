@@ -84,7 +84,9 @@ def zip_bundle(folder: Path, file: BinaryIO) -> None:
 
 def zip_folder(folder: Path, file: BinaryIO) -> None:
     """Writes a folder of weights as a zip, deterministically; safetensors do not shrink anyway."""
-    _zip(folder, (path for path in sorted(folder.rglob("*")) if path.is_file()), file)
+    _zip(
+        folder, (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()), file
+    )
 
 
 def _zip(folder: Path, paths: Iterable[Path], file: BinaryIO) -> None:

@@ -13,7 +13,7 @@ from app.runs.bundle import toolkit_files, zip_bundle, zip_folder
 from app.runs.lock import check_unlocked
 from app.runs.notebook import notebook
 from app.runs.outputs import weights_folder
-from app.storage import run_folder
+from app.storage import own_file, run_folder
 from app.tables import Run
 
 FILES = {
@@ -37,7 +37,7 @@ def run_file(session: Session, actor: Actor, run_id: int, name: str) -> Response
     own = toolkit_files(run_folder(run_id))
     path, media_type = FILES.get(name, ("", "text/plain; charset=utf-8"))
     file = own.get(name) or run_folder(run_id) / path
-    if not file.is_file():
+    if not own_file(run_folder(run_id), file):
         raise NotFound(f"Run {run_id} has no file {name!r}.", f"There are: {', '.join((*FILES, *own))}.")
     return FileResponse(file, media_type=media_type, filename=f"run-{run_id}-{name}")
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.storage import own_file
+
 # Read at a time, so that no transaction stores more points than it can in a moment.
 CHUNK_BYTES = 256 * 1024
 CURVES = (
@@ -103,6 +105,8 @@ def _is_number(value: Any) -> bool:
 def read_log(folder: Path, last_lines: int | None = None) -> str:
     """The log as text; with `last_lines` only its end (of at most the last 256 KiB)."""
     path = folder / "out" / "log.txt"
+    if not own_file(folder, path):
+        return ""
     try:
         with path.open("rb") as file:
             if last_lines is not None:
@@ -116,6 +120,7 @@ def read_log(folder: Path, last_lines: int | None = None) -> str:
 def weights_folder(folder: Path) -> Path | None:
     """Where the trained weights lie: out/adapter, out/model, or None."""
     for name in ("adapter", "model"):
-        if (folder / "out" / name).is_dir():
-            return folder / "out" / name
+        found = folder / "out" / name
+        if found.is_dir() and found.resolve().is_relative_to(folder.resolve()):
+            return found
     return None

@@ -4,6 +4,7 @@ from typing import Any
 
 from .failures import Failure
 from .job import plain_chat
+from .template_limit import limited
 
 # For models without a template of their own: plain text, the answer ended by the model's end token.
 PLAIN_TEMPLATE = (
@@ -66,14 +67,15 @@ class ChatEncoder:
 
     def _tokens(self, messages: list[dict[str, Any]], tools: Any, **options: Any) -> Any:
         # Models that can think aloud are asked for the answer alone; other templates ignore the word.
-        found = self.tokenizer.apply_chat_template(
-            self.chat(messages),
-            tools=tools or None,
-            tokenize=True,
-            return_dict=True,
-            enable_thinking=False,
-            **options,
-        )
+        with limited():
+            found = self.tokenizer.apply_chat_template(
+                self.chat(messages),
+                tools=tools or None,
+                tokenize=True,
+                return_dict=True,
+                enable_thinking=False,
+                **options,
+            )
         return found if options.get("return_assistant_tokens_mask") else list(found["input_ids"])
 
     def _pair(self, row: dict[str, Any]) -> tuple[list[int], list[int]]:

@@ -4,6 +4,7 @@ themselves. Used by autotrain.py and ludwig.py."""
 from typing import Any
 
 from ..failures import Failure
+from ..template_limit import limited
 
 
 def halves_of(encoder: Any, row: dict[str, Any]) -> tuple[str, str]:
@@ -33,9 +34,10 @@ def check(encoder: Any, row: dict[str, Any], read: list[int], toolkit: str) -> N
 
 
 def _text(tokenizer: Any, chat: list[dict[str, str]], tools: Any, **options: Any) -> str:
-    return str(
-        tokenizer.apply_chat_template(chat, tools=tools, tokenize=False, enable_thinking=False, **options)
-    )
+    with limited():
+        return str(
+            tokenizer.apply_chat_template(chat, tools=tools, tokenize=False, enable_thinking=False, **options)
+        )
 
 
 def tokens_of(tokenizer: Any, text: str) -> list[int]:

@@ -14,6 +14,7 @@ from ..job import Job
 from ..predict import note_decoding, tell_cut
 from ..predict import predict as answer
 from ..reporting import Reporter
+from ..template_limit import limited
 from ._hub import chats, encoder_of, number, write_rows
 from ._progress import Step
 from ._resolved import flatten
@@ -55,7 +56,8 @@ def _rows(encoder: Any, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _tokens(encoder: Any, row: dict[str, Any]) -> list[int]:
     chat = _rows(encoder, [row])[0]["messages"]
-    return list(encoder.tokenizer.apply_chat_template(chat, tokenize=True, return_dict=False))
+    with limited():
+        return list(encoder.tokenizer.apply_chat_template(chat, tokenize=True, return_dict=False))
 
 
 def filled(rows: list[dict[str, Any]], size: int, seed: int) -> list[dict[str, Any]]:
