@@ -24,6 +24,7 @@ def actor_of(session: Session, token: Token, member: Member) -> Actor | None:
         member.role,
         token.scope,
         bool(project and project.archived_at),
+        token.id or 0,
     )
 
 

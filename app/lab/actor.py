@@ -24,6 +24,8 @@ class Actor:
     scope: str = Scope.WRITE
     # Nothing in an archived project changes any more.
     archived: bool = False
+    # The session or API token by which they came; 0 for workers and the command line.
+    token_id: int = 0
 
     @property
     def is_admin(self) -> bool:

@@ -59,7 +59,7 @@ def record(
     session.info[RECORDED] = session.info.get(RECORDED, False) or action not in ("spent", "read")
     session.add(
         AuditEntry(
-            project_id=actor.project_id if actor else None,
+            project_id=(actor.project_id or None) if actor else None,
             member_id=actor.member_id if actor else None,
             member_name=actor.name if actor else "",
             by=session.info.get(BY, ""),

@@ -5,17 +5,19 @@ from fastapi.responses import HTMLResponse, Response
 from sqlmodel import Session
 
 from app.errors import Invalid
-from app.lab import audit_routes
+from app.lab import audit_routes, project_routes
 from app.lab.actor import Actor
 from app.lab.machine import this_machine
 from app.lab.page import machine_rows
-from app.lab.tokens import end_api_token, list_api_tokens, make_api_token
-from app.web.forms import Posted, text
+from app.lab.tokens import DAYS, end_api_token, list_api_tokens, make_api_token
+from app.tables import Scope
+from app.web.forms import Posted, text, whole
 from app.web.pages import page, see
 from app.web.session import Acting, Database
 
 router = APIRouter()
 router.include_router(audit_routes.router)
+router.include_router(project_routes.router)
 
 
 @router.get("/lab")
@@ -28,7 +30,8 @@ def lab_page(request: Request, session: Database, actor: Acting) -> HTMLResponse
 def make_token(request: Request, session: Database, actor: Acting, form: Posted) -> HTMLResponse:
     """Makes an API token and shows its secret, this once: nothing keeps it, so there is nothing to redirect to."""
     try:
-        secret = make_api_token(session, actor, text(form, "name"))
+        name, scope = text(form, "name"), text(form, "scope", Scope.WRITE)
+        secret = make_api_token(session, actor, name, scope, whole(form, "days", DAYS))
     except Invalid as error:
         return _lab(request, session, actor, status=422, name=text(form, "name"), errors=error.fields)
     return _lab(request, session, actor, status=201, secret=secret)

@@ -11,9 +11,11 @@ from app.clock import now
 from app.errors import Invalid, NotFound
 from app.lab.actor import Actor
 from app.lab.sign_in import make_token
-from app.tables import Token, TokenKind
+from app.tables import Project, Scope, Token, TokenKind
 
 MOST = 100
+# Days that a token lives unless told otherwise, and at most.
+DAYS, MOST_DAYS = 365, 366
 NAME_SIZE = 100
 
 
@@ -23,20 +25,40 @@ class TokenLine:
 
     id: int
     name: str
+    project: str
+    scope: str
     created_at: datetime
     expires_at: datetime | None
 
 
 def list_api_tokens(session: Session, actor: Actor) -> list[TokenLine]:
     """The member's live tokens, newest first, at most MOST."""
-    rows = session.exec(select(Token).where(*_live(actor)).order_by(col(Token.id).desc()).limit(MOST))
-    return [TokenLine(row.id or 0, row.name, row.created_at, row.expires_at) for row in rows]
+    rows = session.exec(
+        select(Token, Project.name)
+        .outerjoin(Project, col(Project.id) == Token.project_id)
+        .where(*_live(actor))
+        .order_by(col(Token.id).desc())
+        .limit(MOST)
+    )
+    return [
+        TokenLine(row.id or 0, row.name, project or "", row.scope, row.created_at, row.expires_at)
+        for row, project in rows
+    ]
 
 
-def make_api_token(session: Session, actor: Actor, name: str) -> str:
-    """A new token's secret, to be shown once. Raises Invalid for a name that is empty or too long, or when
-    there are MOST tokens already."""
+def make_api_token(
+    session: Session, actor: Actor, name: str, scope: str = Scope.WRITE, days: int = DAYS
+) -> str:
+    """A new token's secret, to be shown once; it works in the actor's project for `days` days. Raises Invalid for a
+    name that is empty or too long, for another scope or length than there is, or when there are MOST tokens already.
+    """
     name = name.strip()
+    if scope not in list(Scope):
+        raise Invalid("The token's scope is not known.", "", {"scope": "Choose read or write."})
+    if not 1 <= days <= MOST_DAYS:
+        raise Invalid("The token cannot live so long.", "", {"days": f"Give 1 to {MOST_DAYS} days."})
+    if not actor.project_id:
+        raise Invalid("You are in no project.", "Ask an admin to add you to one.", {"name": "no project yet"})
     if not name:
         raise Invalid("The token has no name.", "", {"name": "Say what it is for, for example: my laptop."})
     if len(name) > NAME_SIZE:
@@ -44,7 +66,7 @@ def make_api_token(session: Session, actor: Actor, name: str) -> str:
     held = session.exec(select(func.count()).select_from(Token).where(*_live(actor))).one()
     if held >= MOST:
         raise Invalid(f"There are {held} tokens already.", "", {"name": "End a token that is not in use."})
-    return make_token(session, actor, TokenKind.API, name)
+    return make_token(session, actor, TokenKind.API, name, scope=Scope(scope), seconds=days * 86400)
 
 
 def end_api_token(session: Session, actor: Actor, token_id: int) -> None:

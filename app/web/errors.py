@@ -49,6 +49,8 @@ def answer(request: Request, error: TunebookError, request_id: str = "") -> Resp
         hint=error.hint,
         request_id=request_id,
         back=_page_before(request),
+        switch=error.project if isinstance(error, NotFound) and request.method == "GET" else None,
+        here=request.url.path,
     )
 
 

@@ -11,9 +11,12 @@ from sqlmodel import Session, col, select
 
 from app.db import new_session
 from app.format import plural
-from app.lab.actor import Actor
+from app.lab.actor import Actor, open_to
 from app.render import render
-from app.tables import ACTIVE, Dataset, Experiment, Run
+from app.tables import ACTIVE, Dataset, Experiment, Project, Run
+
+# (id, name, whether it is the present one)
+Projects = list[tuple[int, str, bool]]
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ def page(
 ) -> HTMLResponse:
     """A whole page with the rail. `view` is what the template shows."""
     actor: Actor | None = getattr(request.state, "actor", None)
-    nav, note = _rail(request.url.path, actor)
-    text = render(template, nav=nav, rail_note=note, page_title=title, **view)
+    nav, note, switch = _rail(request.url.path, actor)
+    text = render(template, nav=nav, rail_note=note, rail_projects=switch, page_title=title, **view)
     return HTMLResponse(text, status, dict(headers or {}))
 
 
@@ -60,11 +63,12 @@ def is_htmx(request: Request) -> bool:
     return request.headers.get("hx-request") == "true"
 
 
-def _rail(path: str, actor: Actor | None) -> tuple[list[NavItem], list[str]]:
+def _rail(path: str, actor: Actor | None) -> tuple[list[NavItem], list[str], Projects]:
     counts: tuple[int, int, int] = (0, 0, 0)
+    projects: Projects = []
     if actor:
         with new_session(write=False) as session:
-            counts = _counts(session, actor)
+            counts, projects = _counts(session, actor), _projects(session, actor)
     entries = [
         ("Datasets", "/datasets", counts[0] or None),
         ("Experiments", "/experiments", counts[1] or None),
@@ -76,7 +80,16 @@ def _rail(path: str, actor: Actor | None) -> tuple[list[NavItem], list[str]]:
     # Pages without an entry of their own stand under another.
     current = {"/runs": "/experiments", "/judgings": "/experiments", "/settings": "/lab"}.get(noun, path)
     nav = [NavItem(label, href, current.startswith(href), n) for label, href, n in entries]
-    return nav, [f"{plural(counts[2], 'run')} under way"] if counts[2] else []
+    note = [f"{plural(counts[2], 'run')} under way"] if counts[2] else []
+    return nav, note, projects
+
+
+def _projects(session: Session, actor: Actor) -> Projects:
+    """The projects one can switch to; empty when there is no choice."""
+    query = select(Project.id, Project.name).where(open_to(actor.member_id, actor.role))
+    live = col(Project.archived_at).is_(None) | (col(Project.id) == actor.project_id)
+    found = session.exec(query.where(live).order_by(func.lower(Project.name)).limit(50)).all()
+    return [(key or 0, name, key == actor.project_id) for key, name in found] if len(found) > 1 else []
 
 
 def _counts(session: Session, actor: Actor) -> tuple[int, int, int]:
