@@ -10,12 +10,14 @@ from app.evaluations.answers import Rules
 from app.evaluations.downloads import predictions_csv
 from app.evaluations.judge_api import router as judge_router
 from app.evaluations.queries import scored_run
+from app.evaluations.run_list_routes import api_router as list_router
 from app.evaluations.service import rescore_run
 from app.evaluations.views import run_json
 from app.web.session import Acting, Database
 
 router = APIRouter()
 router.include_router(judge_router)
+router.include_router(list_router)
 
 
 @router.get("/runs/{run_id}")

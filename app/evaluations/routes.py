@@ -8,6 +8,7 @@ from app.evaluations import run_rows
 from app.evaluations.downloads import predictions_csv
 from app.evaluations.judge_routes import router as judge_router
 from app.evaluations.rules_form import read_rules_form
+from app.evaluations.run_list_routes import router as list_router
 from app.evaluations.run_page import run_page
 from app.evaluations.service import rescore_run
 from app.export_formats import download_links
@@ -17,6 +18,7 @@ from app.web.session import Acting, Database
 
 router = APIRouter()
 router.include_router(judge_router)
+router.include_router(list_router)
 ROWS = {
     name: getattr(run_rows, name)
     for name in (

@@ -37,6 +37,8 @@ class Run(Owned, Leased, table=True):
 
     __table_args__ = (
         Index("ix_run_project_newest", "project_id", "id"),
+        Index("ix_run_project_model", "project_id", "model", "id"),
+        Index("ix_run_project_state", "project_id", "state", "id"),
         Index("ix_run_state_due", "state", "due_at"),
     )
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 from app.tables._base import Json, Owned
@@ -29,11 +30,14 @@ class Reading(SQLModel, table=True):
 class Score(SQLModel, table=True):
     """One metric of one scoring with its 95 % interval, on all items or on a subset of them."""
 
+    # Runs ordered by a metric are read off this index, a page at a time.
+    __table_args__ = (Index("ix_score_ranking", "name", "subset", "value", "scoring_id"),)
+
     scoring_id: int = Field(foreign_key="scoring.id", primary_key=True)
-    name: str = Field(max_length=40, primary_key=True, index=True)
+    name: str = Field(max_length=40, primary_key=True)
     # "all" items, or those "unseen": not in train too. The latter only where some are.
     subset: str = Field(default="all", max_length=20, primary_key=True)
-    value: float | None = Field(default=None, index=True)
+    value: float | None = None
     low: float | None = None
     high: float | None = None
     n: int = 0
