@@ -20,6 +20,7 @@ from app.experiments.planned import GridRow, PlannedModel, PlannedRun
 from app.lab.actor import Actor, find, require_member
 from app.lab.audit import record
 from app.lab.budgets import lock_money
+from app.lab.money_notes import tell_low
 from app.queue import ADVANCE_RUN, enqueue
 from app.runs.augment import check_augment
 from app.runs.lock import VALIDATION
@@ -119,6 +120,7 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
     keep_cap(session, actor, experiment, check_cap(request.cap_dollars))
     _make_runs(session, actor, experiment, plan, dataset, splits)
     runs = sum(len(row.runs) for row in plan.rows)
+    tell_low(session, actor)
     record(session, actor, "launched", "experiment", experiment.id, name=experiment.name, runs=runs)
     return experiment
 

@@ -10,12 +10,10 @@ from sqlmodel import Session, col, select
 from app.catalog.models import model_label
 from app.clock import now
 from app.lab.actor import Actor
-from app.lab.budgets import BudgetLine, list_budgets
+from app.lab.budgets import BudgetLine
+from app.lab.money_notes import low_budgets
 from app.providers import providers
 from app.tables import DeploymentRow, DeploymentState, Run
-
-# A budget is low when so much of it is used or reserved.
-LOW = 0.8
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,7 @@ def alerts(session: Session, actor: Actor) -> Alerts:
         )
         .order_by(col(DeploymentRow.id))
     )
-    low = [line for line in list_budgets(session, actor) if line.used is not None and line.share >= LOW]
-    return Alerts([_served(row, model) for row, model in rows], low)
+    return Alerts([_served(row, model) for row, model in rows], low_budgets(session, actor))
 
 
 def _served(row: DeploymentRow, model: str) -> Served:

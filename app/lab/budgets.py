@@ -8,18 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, func
+from sqlalchemy import ColumnElement, case, func, or_
 from sqlmodel import Session, col, select
 
 from app.clock import now
-from app.errors import Invalid
+from app.errors import Invalid, NotFound
 from app.format import money
-from app.lab.actor import Actor, find, owned, require_admin
+from app.lab.actor import Actor, owned, require_admin
 from app.tables import Budget, Member, Period, Project, Reservation, Run
 
-LAB, MEMBER, EXPERIMENT, RUN = SCOPES = ("lab", "member", "experiment", "run")
+LAB, PROJECT, MEMBER, EXPERIMENT, RUN = SCOPES = ("lab", "project", "member", "experiment", "run")
 WORDS = {
-    LAB: "the whole lab",
+    LAB: "the whole lab, all projects",
+    PROJECT: "this project",
     MEMBER: "each member",
     EXPERIMENT: "each experiment",
     RUN: "each run",
@@ -61,9 +62,17 @@ class BudgetLine:
 
 
 def lock_money(session: Session, project_id: int) -> None:
-    """Until this transaction ends nobody else spends in the project. On SQLite the writing transaction itself is that
-    lock (app/db.py begins it as IMMEDIATE)."""
-    session.exec(select(Project.id).where(Project.id == project_id).with_for_update()).one()
+    """Until this transaction ends nobody else spends, in any project: a cap may be on the whole lab. On SQLite the
+    writing transaction itself is that lock (app/db.py begins it as IMMEDIATE)."""
+    found = session.exec(select(Project.id).order_by(col(Project.id)).with_for_update(key_share=True)).all()
+    if project_id not in found:
+        raise NotFound(f"There is no project {project_id}.", "Open the launch page again.")
+
+
+def _budgets(session: Session, actor: Actor) -> list[Budget]:
+    """The caps that count for the actor's project: its own, and those on the whole lab."""
+    mine = or_(col(Budget.project_id) == actor.project_id, col(Budget.scope) == LAB)
+    return list(session.exec(select(Budget).where(mine).order_by(col(Budget.id))))
 
 
 def month_start() -> datetime:
@@ -104,6 +113,8 @@ def _where(budget: Budget, actor: Actor, experiment_id: int | None) -> list[Colu
     found: list[ColumnElement[bool]] = [col(Reservation.project_id) == budget.project_id]
     if budget.scope == RUN:
         return None
+    if budget.scope == LAB:
+        found = []
     if budget.scope == MEMBER:
         found.append(col(Reservation.member_id) == actor.member_id)
     if budget.scope == EXPERIMENT:
@@ -128,7 +139,7 @@ def objections(
 ) -> list[str]:
     """Why these runs may not be launched, as sentences; empty when they may. `experiment_id`: of runs that join one
     that stands."""
-    budgets = [row for row in session.exec(owned(actor, Budget)) if _applies(row, actor, experiment_id)]
+    budgets = [row for row in _budgets(session, actor) if _applies(row, actor, experiment_id)]
     found = _unknown_prices(budgets, costs)
     # At an unknown price the cap on single runs is what is reserved.
     each = min((row.cap_microdollars for row in budgets if row.scope == RUN), default=0)
@@ -151,9 +162,12 @@ def objections(
 
 
 def _over(budget: Budget, total: int, left: int) -> str:
-    whose = {LAB: "the lab's budget", MEMBER: "your budget", EXPERIMENT: "an experiment's budget"}[
-        budget.scope
-    ]
+    whose = {
+        LAB: "the lab's budget",
+        PROJECT: "the project's budget",
+        MEMBER: "your budget",
+        EXPERIMENT: "an experiment's budget",
+    }[budget.scope]
     when = " this month" if budget.period == Period.MONTH else ""
     return f"This may cost {money(total)}; {whose} of {money(budget.cap_microdollars)} has {money(left)} left{when}."
 
@@ -183,8 +197,7 @@ def run_cap(session: Session, actor: Actor) -> int | None:
 
 def list_budgets(session: Session, actor: Actor) -> list[BudgetLine]:
     """All budgets but those of single experiments, with what is used of them."""
-    found = owned(actor, Budget).where(col(Budget.experiment_id).is_(None)).order_by(col(Budget.id))
-    rows = list(session.exec(found))
+    rows = [row for row in _budgets(session, actor) if row.experiment_id is None]
     of_one = any(row.member_id is not None for row in rows)
     names = {row.id: row.name for row in session.exec(select(Member))} if of_one else {}
     return [_line(session, actor, row, names) for row in rows]
@@ -196,7 +209,7 @@ def _line(session: Session, actor: Actor, row: Budget, names: dict[int | None, s
     words = WORDS[row.scope]
     if row.scope == MEMBER and row.member_id is not None:
         words = names.get(row.member_id, "a member")
-    if row.scope == LAB or row.member_id is not None:
+    if row.scope in (LAB, PROJECT) or row.member_id is not None:
         whose = Actor(row.member_id or actor.member_id, actor.project_id, "", "")
         used, reserved = totals(session, *(_where(row, whose, None) or []))
     return BudgetLine(
@@ -250,8 +263,16 @@ def add_budget(
 def remove_budget(session: Session, actor: Actor, budget_id: int) -> None:
     """Takes a cap away."""
     require_admin(actor, "set budgets")
-    session.delete(find(session, actor, Budget, budget_id))
+    session.delete(find_budget(session, actor, budget_id))
     session.flush()
+
+
+def find_budget(session: Session, actor: Actor, budget_id: int) -> Budget:
+    """A cap that counts for the actor's project; raises NotFound."""
+    found = next((row for row in _budgets(session, actor) if row.id == budget_id), None)
+    if found is None:
+        raise NotFound(f"There is no budget {budget_id} here.", "Look for it in the list of budgets.")
+    return found
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from app.lab import budgets
+from app.lab.money_notes import answer_request, ask_for_more, list_requests
 from app.web.session import Acting, Database
 
 router = APIRouter()
@@ -15,7 +16,7 @@ router = APIRouter()
 class BudgetBody(BaseModel):
     """A cap. `period` "month" counts from the first of the month, UTC; `member_id`: one member alone."""
 
-    scope: Literal["lab", "member", "experiment", "run"]
+    scope: Literal["lab", "project", "member", "experiment", "run"]
     dollars: float = Field(ge=0, allow_inf_nan=False)
     period: Literal["total", "month"] = "total"
     member_id: int | None = None
@@ -43,3 +44,30 @@ def post_budget(body: BudgetBody, session: Database, actor: Acting) -> dict[str,
 def delete_budget(budget_id: int, session: Database, actor: Acting) -> None:
     """Takes a cap away."""
     budgets.remove_budget(session, actor, budget_id)
+
+
+class MoreBody(BaseModel):
+    """A request for more money under one cap."""
+
+    dollars: float = Field(gt=0, allow_inf_nan=False)
+    reason: str
+
+
+@router.get("/budget-requests")
+def get_requests(session: Database, actor: Acting) -> list[dict[str, Any]]:
+    """For an admin the open requests, for others their own; `more` in micro-dollars."""
+    return [asdict(line) for line in list_requests(session, actor)]
+
+
+@router.post("/budgets/{budget_id}/requests", status_code=201)
+def post_request(budget_id: int, body: MoreBody, session: Database, actor: Acting) -> dict[str, Any]:
+    """Asks the admins for more under a cap."""
+    return {"id": ask_for_more(session, actor, budget_id, body.dollars, body.reason).id}
+
+
+@router.post("/budget-requests/{request_id}/{answer}", status_code=204)
+def post_answer(
+    request_id: int, answer: Literal["allow", "decline"], session: Database, actor: Acting
+) -> None:
+    """An admin raises the cap by what was asked, or declines."""
+    answer_request(session, actor, request_id, answer == "allow")

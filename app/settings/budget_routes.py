@@ -1,6 +1,7 @@
 """Budgets on the Settings page: caps with what is used, reserved and left of them."""
 
 import math
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
@@ -9,8 +10,9 @@ from sqlmodel import Session, col, select
 from app.errors import Invalid
 from app.lab import budgets
 from app.lab.actor import Actor
+from app.lab.money_notes import answer_request, ask_for_more, list_requests
 from app.tables import Member
-from app.web.forms import Posted, text
+from app.web.forms import Posted, text, whole
 from app.web.pages import page, see
 from app.web.session import Acting, Database
 
@@ -28,10 +30,7 @@ def budgets_page(request: Request, session: Database, actor: Acting) -> HTMLResp
 def add(request: Request, session: Database, actor: Acting, form: Posted) -> Response:
     """Adds a cap."""
     values = {name: text(form, name, standard) for name, standard in EMPTY.items()}
-    try:
-        dollars = float(values["cap"].replace("$", "").replace(",", ""))
-    except ValueError:
-        dollars = math.nan
+    dollars = _dollars(values["cap"])
     scope, _, member = values["scope"].partition(":")
     try:
         budgets.add_budget(
@@ -56,6 +55,35 @@ def remove(budget_id: int, session: Database, actor: Acting) -> Response:
     return see("/settings/budgets")
 
 
+@router.post("/settings/budgets/more")
+def more(request: Request, session: Database, actor: Acting, form: Posted) -> Response:
+    """Asks the admins for more."""
+    asked = {name: text(form, name) for name in ("more", "reason", "budget")}
+    try:
+        ask_for_more(session, actor, whole(form, "budget"), _dollars(asked["more"]), asked["reason"])
+    except Invalid as error:
+        session.rollback()
+        return _page(request, session, actor, 422, errors=error.fields, asked=asked)
+    return see("/settings/budgets#requests")
+
+
+@router.post("/settings/budgets/requests/{request_id}/{answer}")
+def answer_more(
+    request_id: int, answer: Literal["allow", "decline"], session: Database, actor: Acting
+) -> Response:
+    """An admin raises the cap by what was asked, or declines."""
+    answer_request(session, actor, request_id, answer == "allow")
+    return see("/settings/budgets#requests")
+
+
+def _dollars(written: str) -> float:
+    """Dollars as people write them; NaN, which no check accepts, for anything else."""
+    try:
+        return float(written.replace("$", "").replace(",", ""))
+    except ValueError:
+        return math.nan
+
+
 def _member_id(chosen: str) -> int | None:
     """The id behind a choice; 0, which is nobody's, for one that cannot be read."""
     if not chosen:
@@ -76,13 +104,17 @@ def _page(
     status: int = 200,
     values: dict[str, str] | None = None,
     errors: dict[str, str] | None = None,
+    asked: dict[str, str] | None = None,
 ) -> HTMLResponse:
     return page(
         request,
         "settings/budgets.html",
         "Budgets",
         status=status,
-        lines=budgets.list_budgets(session, actor),
+        lines=(lines := budgets.list_budgets(session, actor)),
+        requests=list_requests(session, actor),
+        askable=[(str(line.id), line.words) for line in lines],
+        asked=asked or {"more": "", "reason": "", "budget": ""},
         spending=budgets.spending(session, actor),
         scopes=[*budgets.WORDS.items(), *_members(session)],
         values=values or EMPTY,
