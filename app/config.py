@@ -4,14 +4,44 @@ import os
 import socket
 import sys
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.errors import Unavailable
 
 # What a worker can take: work of the processor, trainings that want a GPU, and calls to services and other machines.
 CAPABILITIES = ("cpu", "gpu", "remote")
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """TUNEBOOK_<NAME>_FILE names a file that holds the setting <NAME>: container secrets, systemd credentials."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The file's text without the line's end; None where no variable names one."""
+        path = os.environ.get(f"TUNEBOOK_{field_name.upper()}_FILE")
+        if not path:
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unavailable(
+                f"The file {path} that holds a setting cannot be read: {getattr(error, 'strerror', None) or error}.",
+                f"Mend TUNEBOOK_{field_name.upper()}_FILE or the file's permissions.",
+            ) from error
+
+    def __call__(self) -> dict[str, Any]:
+        """What the files hold, by the names of the settings."""
+        found = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class Settings(BaseSettings):
@@ -22,8 +52,18 @@ class Settings(BaseSettings):
     data: Path = Field(Path("data"), description="folder for the database, uploads, runs and the queue")
     host: str = Field("127.0.0.1", description="address the web server listens on")
     port: int = Field(8000, description="port of the web server")
+    public_url: str = Field(
+        "",
+        description="address that people open, such as https://lab.example.org/tunebook; "
+        "https makes cookies secure, a path puts everything below it",
+    )
+    trusted_proxies: Annotated[list[str], NoDecode] = Field(
+        [], description="addresses or networks whose X-Forwarded-For and -Proto are believed, comma separated"
+    )
     database_url: str = Field("", description="PostgreSQL address; empty: SQLite in the data folder")
+    database_password: str = Field("", repr=False, description="password of that address, kept out of it")
     broker_url: str = Field("", description="Redis address; empty: a queue of files in the data folder")
+    broker_password: str = Field("", repr=False, description="password of that address, kept out of it")
     allowed_hosts: Annotated[list[str], NoDecode] = Field(
         ["127.0.0.1", "localhost", "[::1]"], description="host names a browser may use, comma separated"
     )
@@ -80,13 +120,39 @@ class Settings(BaseSettings):
         "", description="llama.cpp's folder, for GGUF files of models that are not Llama-shaped"
     )
     smtp_url: str = Field(
-        "", repr=False, description="mail server for notifications, as smtps://user:password@host; empty: no e-mail"
+        "",
+        repr=False,
+        description="mail server for notifications, as smtps://user:password@host; empty: no e-mail",
     )
     mail_from: str = Field("Tunebook <tunebook@localhost>", description="sender of e-mails")
-    public_url: str = Field(
-        "", description="address by which members reach this Tunebook, for links in e-mails; empty: host and port"
+    metrics_token: str = Field(
+        "", repr=False, description="bearer token for /metrics; empty: /metrics is closed"
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="text for people, json for a log collector: one object a line"
     )
     log_level: str = Field("INFO", description="log level: DEBUG, INFO, WARNING or ERROR")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: Any, **named: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment, then `.env`, then files that variables ending in _FILE name."""
+        usual = (named["init_settings"], named["env_settings"], named["dotenv_settings"])
+        return (*usual, SecretFiles(settings_cls))
+
+    @field_validator("public_url")
+    @classmethod
+    def _whole_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query):
+            raise ValueError("write it like https://lab.example.org or https://lab.example.org/tunebook")
+        return value.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        return [str(ip_network(each, strict=False)) for each in value]
 
     @field_validator("queues")
     @classmethod
@@ -95,7 +161,7 @@ class Settings(BaseSettings):
             raise ValueError(f"write one or more of {', '.join(CAPABILITIES)}, comma separated")
         return value
 
-    @field_validator("allowed_hosts", "queues", mode="before")
+    @field_validator("allowed_hosts", "queues", "trusted_proxies", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return (
@@ -130,9 +196,22 @@ class Settings(BaseSettings):
         """SQLAlchemy address of the database in use."""
         if not self.database_url:
             return f"sqlite:///{self.folder / 'tunebook.db'}"
-        return self.database_url.replace("postgres://", "postgresql://", 1).replace(
-            "postgresql://", "postgresql+psycopg://", 1
-        )
+        return _with_password(database_address(self.database_url), self.database_password)
+
+    @property
+    def broker(self) -> str:
+        """Redis address with its password; "" for the queue of files."""
+        return _with_password(self.broker_url, self.broker_password)
+
+    @property
+    def root_path(self) -> str:
+        """The path that everything lies below, without a slash at the end; "" at the root of a host."""
+        return urlsplit(self.public_url).path.rstrip("/")
+
+    @property
+    def https(self) -> bool:
+        """Whether people come by https, so that cookies must never go another way."""
+        return self.public_url.startswith("https://")
 
     @property
     def machine_name(self) -> str:
@@ -148,6 +227,20 @@ class Settings(BaseSettings):
     def threads_per_run(self) -> int:
         """CPU threads that one training process gets."""
         return self.threads or max(1, self.cores // self.local_slots)
+
+
+def database_address(url: str) -> str:
+    """SQLAlchemy's form of a database's address."""
+    return url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _with_password(url: str, password: str) -> str:
+    if not password or not url:
+        return url
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    user = user.partition(":")[0] if at else ""
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
 
 
 @lru_cache

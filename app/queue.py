@@ -65,7 +65,7 @@ def broker_options() -> dict[str, Any]:
     """Celery settings for both shapes: files on a laptop, Redis on a server."""
     if settings().broker_url:
         return {
-            "broker_url": settings().broker_url,
+            "broker_url": settings().broker,
             "task_default_queue": "cpu",
             "task_routes": {task: {"queue": "remote"} for task in REMOTE},
             "broker_transport_options": {

@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.assets import TEMPLATES, asset
 from app.format import FILTERS
+from app.subpath import outside_all
 
 
 @lru_cache
@@ -26,4 +27,4 @@ def environment() -> Environment:
 
 def render(name: str, /, **context: Any) -> str:
     """The text of template `name`, for example "runs/page.html"."""
-    return environment().get_template(name).render(**context)
+    return outside_all(environment().get_template(name).render(**context))

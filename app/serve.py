@@ -25,8 +25,9 @@ def serve() -> None:
         access_log=False,
         log_level="warning",
         server_header=False,
-        # Nobody in front of us is trusted to say where a request came from.
-        proxy_headers=False,
+        # Only a proxy that is named is trusted to say where a request came from.
+        proxy_headers=bool(settings().trusted_proxies),
+        forwarded_allow_ips=settings().trusted_proxies,
         timeout_graceful_shutdown=3,
     )
     given = os.environ.get(LISTEN_FD, "")

@@ -139,6 +139,8 @@ def sign_in_link() -> str:
 
 def address() -> str:
     """Where a browser finds Tunebook, without a slash at the end."""
+    if settings().public_url:
+        return settings().public_url
     host = settings().host
     if host in ("0.0.0.0", "::", ""):
         host = next(iter(settings().allowed_hosts), "127.0.0.1")

@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import subpath
 from app.config import settings
+from app.subpath import inside, outside
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 CSP = (
@@ -35,6 +37,7 @@ class Security:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        scope["path"] = inside(scope["path"])
         secured = _with_headers(send, cached=scope["path"].startswith("/static/"))
         refusal = _refusal(scope)
         if refusal:
@@ -56,7 +59,8 @@ def _refusal(scope: Scope) -> tuple[int, str] | None:
 def allowed_host(host: str) -> bool:
     """Whether a Host header names one of the allowed hosts, whatever its port."""
     name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    return name.lower() in {allowed.lower() for allowed in settings().allowed_hosts}
+    public = urlsplit(settings().public_url).hostname
+    return name.lower() in {public, *(allowed.lower() for allowed in settings().allowed_hosts)}
 
 
 def same_origin(headers: Headers, scheme: str) -> bool:
@@ -82,6 +86,11 @@ def _with_headers(send: Send, cached: bool) -> Send:
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
+            for name in subpath.HEADERS:
+                if name in headers:
+                    headers[name] = outside(headers[name])
+            if settings().https:
+                headers.setdefault("strict-transport-security", "max-age=31536000")
             headers.setdefault("cache-control", "private, max-age=31536000" if cached else "no-store")
         await send(message)
 

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from sqlmodel import Session
 
+from app.config import settings
 from app.db import new_session
 from app.errors import Forbidden, SignInNeeded
 from app.evaluations.looks import store_looks
@@ -16,6 +17,39 @@ from app.tables import Scope, TokenKind
 from app.web.audit import begin, finish
 
 COOKIE = "tunebook_session"
+
+
+def cookie_name() -> str:
+    """The session cookie's name. Over https browsers themselves keep such names to secure cookies of this host."""
+    if not settings().https:
+        return COOKIE
+    return f"__Secure-{COOKIE}" if settings().root_path else f"__Host-{COOKIE}"
+
+
+def set_session_cookie(response: Response, secret: str, seconds: int) -> None:
+    """Lets the browser send `secret` with each request to us from now on."""
+    response.set_cookie(
+        cookie_name(),
+        secret,
+        max_age=seconds,
+        path=settings().root_path or "/",
+        secure=settings().https,
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def forget_session_cookie(response: Response) -> None:
+    """Takes the cookie back; name, path and flags must be the same."""
+    response.delete_cookie(
+        cookie_name(),
+        path=settings().root_path or "/",
+        secure=settings().https,
+        httponly=True,
+        samesite="strict",
+    )
+
+
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -59,11 +93,11 @@ def _credential(request: Request) -> tuple[str, TokenKind]:
     if header:
         scheme, _, value = header.partition(" ")
         return (value.strip() if scheme.lower() == "bearer" else ""), TokenKind.API
-    return request.cookies.get(COOKIE, ""), TokenKind.SESSION
+    return request.cookies.get(cookie_name(), ""), TokenKind.SESSION
 
 
 # Answered without signing in; tests/web/test_route_walk.py holds the same list.
-OPEN_PATHS = {"/sign-in", "/healthz", "/favicon.ico"}
+OPEN_PATHS = {"/sign-in", "/setup", "/invitations", "/healthz", "/favicon.ico"}
 # A link to one comparison opens by itself (app/exports/share_link.py); only to look.
 SHARED_LINK = re.compile(r"/shared/[\w-]+(/[\w.-]+)?")
 
