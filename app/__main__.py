@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from pydantic_core import ValidationError
 
+from app.backup_commands import add_to
 from app.errors import TunebookError
 
 tunebook = typer.Typer(
@@ -43,8 +44,10 @@ def up(data: Data = None, port: Port = None) -> None:
 @tunebook.command()
 def web() -> None:
     """Run the web server alone (for servers; `up` starts it for you)."""
+    from app.migrate import require_schema
     from app.serve import serve
 
+    require_schema()
     serve()
 
 
@@ -57,9 +60,11 @@ def worker(
     """Run the worker alone (for servers; `up` starts it for you)."""
     if queues:
         os.environ["TUNEBOOK_QUEUES"] = queues
+    from app.migrate import require_schema
     from app.runs.hosts import make_slots
     from app.up import worker_command
 
+    require_schema()
     make_slots()
     command = worker_command()
     os.execv(command[0], command)
@@ -68,8 +73,10 @@ def worker(
 @tunebook.command()
 def clock() -> None:
     """Run the clock alone: one for each database (for servers; `up` starts it for you)."""
+    from app.migrate import require_schema
     from app.up import clock_command
 
+    require_schema()
     command = clock_command()
     os.execv(command[0], command)
 
@@ -207,6 +214,9 @@ def _watch(client: Any, api: Any, experiment_id: int, wait: bool) -> None:
         bad += run["state"] in ("failed", "cancelled")
     if bad:
         raise typer.Exit(1)
+
+
+add_to(tunebook)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 A copy of the database alone opens nothing; whoever has the data folder has both.
 """
 
+import hashlib
 import os
 import secrets
 from contextlib import suppress
@@ -21,39 +22,85 @@ def key_file() -> Path:
 
 
 def seal(text: str) -> str:
-    """The text encrypted and signed (Fernet: AES-128-CBC with HMAC-SHA256); "" stays ""."""
+    """The text encrypted and signed (Fernet: AES-128-CBC with HMAC-SHA256); "" stays "". Raises Unavailable when the
+    key file cannot be used."""
     hide(text)
-    return Fernet(_key()).encrypt(text.encode()).decode() if text else ""
+    return _fernet(_key()).encrypt(text.encode()).decode() if text else ""
 
 
 def unseal(sealed: str) -> str:
-    """What `seal` was given. Raises Unavailable when the key file is another one than at that time."""
+    """What `seal` was given. Raises Unavailable when the key file is another one than at that time, or none."""
     if not sealed:
         return ""
+    key = present_key()
     try:
-        text = Fernet(_key()).decrypt(sealed.encode()).decode()
+        text = _fernet(key).decrypt(sealed.encode()).decode() if key else None
     except (InvalidToken, ValueError):
+        text = None
+    if text is None:
         raise Unavailable(
             "A stored key cannot be decrypted.",
             f"Put the {key_file().name} back that it was stored with, or enter the key again.",
-        ) from None
+        )
     hide(text)
     return text
 
 
-def _key() -> bytes:
+def is_readable(sealed: str) -> bool:
+    """Whether `unseal` would give it: for pages that show which stored keys are lost."""
+    try:
+        unseal(sealed)
+    except Unavailable:
+        return False
+    return True
+
+
+def fingerprint(key: bytes) -> str:
+    """Names a key without telling it: 16 hexadecimal digits; "" for none."""
+    return hashlib.sha256(b"tunebook vault " + key.strip()).hexdigest()[:16] if key.strip() else ""
+
+
+def present_key() -> bytes:
+    """The key file's content; b"" where there is none. Raises Unavailable when it may not be read."""
     path = key_file()
-    with suppress(FileNotFoundError):
+    try:
         return path.read_bytes().strip()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise Unavailable(
+            f"The master key {path} cannot be read: {error.strerror}.",
+            f"Give it to whoever runs Tunebook: chown $USER '{path}' && chmod 600 '{path}'",
+        ) from error
+
+
+def put_key(key: bytes) -> None:
+    """Writes the key file where there is none, for its owner alone; one that is there stays."""
+    path = key_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"vault.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(Fernet.generate_key())
+        file.write(key)
         file.flush()
         os.fsync(file.fileno())
     # Of two processes that make one at the same time the first wins; a link never replaces.
     with suppress(FileExistsError):
         os.link(temporary, path)
     temporary.unlink()
-    return path.read_bytes().strip()
+
+
+def _fernet(key: bytes) -> Fernet:
+    try:
+        return Fernet(key)
+    except ValueError as error:
+        raise Unavailable(
+            f"The master key {key_file()} is damaged: it is no key of Tunebook.",
+            "Put the right one back; or move it away and enter the stored keys again.",
+        ) from error
+
+
+def _key() -> bytes:
+    if not key_file().exists():
+        put_key(Fernet.generate_key())
+    return present_key()

@@ -1,0 +1,69 @@
+"""The commands `backup`, `restore` and `move`, added to `tunebook` by app/__main__.py."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add_to(tunebook: typer.Typer) -> None:
+    """Makes the three part of the command."""
+    for command in (backup, restore, move):
+        tunebook.command()(command)
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(help="A new file, or a folder that gets one.")],
+    with_key: Annotated[
+        bool,
+        typer.Option("--with-key", help="Put the master key in: whoever has the file can read every secret."),
+    ] = False,
+) -> None:
+    """Back up rows and files into one file; Tunebook may run meanwhile."""
+    from app.backup import backup as run
+
+    path, made = run(target, with_key)
+    rows = sum(table["rows"] for table in made.tables.values())
+    size = path.stat().st_size / 1e6
+    typer.echo(f"{path}: {rows:,} rows, {len(made.files):,} files, {size:,.1f} MB, schema {made.schema}")
+    if made.sealed and not made.has_key:
+        typer.echo(
+            f"The {made.sealed} sealed secret(s) need vault.key (fingerprint {made.key}): keep it elsewhere."
+        )
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `tunebook backup` wrote.")],
+    without_secrets: Annotated[
+        bool,
+        typer.Option("--without-secrets", help="Go on without the master key; keys must be entered again."),
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only read the file and say whether it is whole.")
+    ] = False,
+) -> None:
+    """Restore a backup into an empty data folder and database."""
+    from app.restore import checked, opened
+    from app.restore import restore as run
+
+    if check:
+        with opened(file) as archive:
+            made = checked(archive)
+    else:
+        made = run(file, without_secrets)
+    rows = sum(table["rows"] for table in made.tables.values())
+    words = "is whole" if check else "restored"
+    typer.echo(f"{words}: {rows:,} rows, {len(made.files):,} files of {made.made_at}, schema {made.schema}")
+
+
+def move(
+    url: Annotated[str, typer.Argument(help="postgresql://... or sqlite:///FILE; an empty database.")],
+) -> None:
+    """Copy all rows into another database; stop Tunebook first. The present one stays as it is."""
+    from app.move import move as run
+
+    counted = run(url)
+    typer.echo(f"{sum(counted.values()):,} rows of {len(counted)} tables are there, counted on both sides.")
+    typer.echo(
+        "Now set TUNEBOOK_DATABASE_URL to that address (empty for SQLite in the data folder) and start."
+    )
