@@ -7,6 +7,7 @@ TunebookError            500
 ├── Forbidden            403
 ├── Conflict             409   the thing has moved on since you looked
 ├── TooLarge             413
+├── TooMany              429   too often in a short time; says how long to wait
 ├── Unavailable          503   something Tunebook needs is missing; says what to install
 └── ProviderError        502   a hosted service did not do what it was asked; `retryable` says whether asking
     │                          again can help
@@ -75,6 +76,13 @@ class TooLarge(TunebookError):
 
     status = 413
     title = "Too large"
+
+
+class TooMany(TunebookError):
+    """Asked too often in a short time; the hint says how long to wait."""
+
+    status = 429
+    title = "Too many tries"
 
 
 class Unavailable(TunebookError):

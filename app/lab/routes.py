@@ -5,7 +5,7 @@ from fastapi.responses import HTMLResponse, Response
 from sqlmodel import Session
 
 from app.errors import Invalid
-from app.lab import audit_routes, notification_routes, project_routes
+from app.lab import account_routes, audit_routes, member_routes, notification_routes, project_routes
 from app.lab.actor import Actor
 from app.lab.machine import this_machine
 from app.lab.page import machine_rows
@@ -16,7 +16,9 @@ from app.web.pages import page, see
 from app.web.session import Acting, Database
 
 router = APIRouter()
+router.include_router(account_routes.router)
 router.include_router(audit_routes.router)
+router.include_router(member_routes.router)
 router.include_router(notification_routes.router)
 router.include_router(project_routes.router)
 

@@ -35,7 +35,7 @@ def make_token(
 ) -> str:
     """A new secret for the actor in their project; only its hash is kept. It lives `seconds`, or as long as SECONDS
     says for its kind."""
-    secret = f"tb_{secrets.token_urlsafe(32)}"
+    secret = new_secret()
     session.add(
         Token(
             member_id=actor.member_id,
@@ -93,6 +93,11 @@ def actor_for(session: Session, secret: str, kind: TokenKind) -> Actor | None:
         )
     ).first()
     return actor_of(session, *found) if found else None
+
+
+def new_secret() -> str:
+    """256 random bits as text."""
+    return f"tb_{secrets.token_urlsafe(32)}"
 
 
 def end_session(session: Session, secret: str) -> None:

@@ -12,7 +12,9 @@ from starlette.exceptions import HTTPException
 
 from app.errors import NotFound, SignInNeeded, TunebookError
 from app.log import log
+from app.web.local_path import local_path
 from app.web.pages import page
+from app.web.sign_in_page import sign_in_view
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -38,10 +40,14 @@ def answer(request: Request, error: TunebookError, request_id: str = "") -> Resp
         }
         headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
         return JSONResponse(body, error.status, headers, media_type="application/problem+json")
-    template = "sign_in/page.html" if isinstance(error, SignInNeeded) else "error.html"
+    if isinstance(error, SignInNeeded):
+        after = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        after = "/" if request.method != "GET" or after.startswith("/sign-in") else local_path(after)
+        view = sign_in_view(message=error.message, hint=error.hint, next=after)
+        return page(request, "sign_in/page.html", "Sign in", status=error.status, **view)
     return page(
         request,
-        template,
+        "error.html",
         error.title,
         status=error.status,
         title=error.title,

@@ -20,6 +20,12 @@ def text(form: FormData, name: str, default: str = "") -> str:
     return value.strip() if isinstance(value, str) else default
 
 
+def secret(form: FormData, name: str) -> str:
+    """A password exactly as it was typed."""
+    value = form.get(name, "")
+    return value if isinstance(value, str) else ""
+
+
 def texts(form: FormData, name: str) -> list[str]:
     """All values of a field that may be ticked several times."""
     return [value for value in form.getlist(name) if isinstance(value, str)]

@@ -10,7 +10,9 @@ from starlette.routing import Mount, WebSocketRoute
 from app.main import create_app
 from app.web.session import OPEN_PATHS
 
-OPEN = {"/sign-in", "/healthz", "/favicon.ico"}
+OPEN = {"/sign-in", "/setup", "/invitations", "/healthz", "/favicon.ico"}
+# Opened by the secret in their own path, and only to look.
+BY_LINK = {"/shared/{secret}", "/shared/{secret}/{name}"}
 MOUNTS = {"/static"}
 
 
@@ -30,11 +32,12 @@ def routes(app: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 ALL = sorted(set(routes(create_app())))
-CLOSED = [(method, path) for method, path in ALL if method != "MOUNT" and path not in OPEN]
+CLOSED = [(method, path) for method, path in ALL if method != "MOUNT" and path not in OPEN | BY_LINK]
 
 
 def test_the_list_is_the_same_in_the_code():
     assert OPEN_PATHS == OPEN
+    assert len(OPEN) + 1 <= 6, "the list of what strangers may open stays short; shared links are the sixth"
 
 
 def test_the_walk_finds_everything():
@@ -64,11 +67,18 @@ def test_spelling_an_address_otherwise_does_not_open_it(stranger, path):
     assert answer.status_code != 307 or stranger.get(answer.headers["location"]).status_code == 401
 
 
-@pytest.mark.parametrize("path", sorted(OPEN - {"/sign-in"}))
+@pytest.mark.parametrize("path", sorted(OPEN))
 def test_open_routes_tell_nothing_of_the_lab(stranger, path):
     answer = stranger.get(path)
-    assert answer.status_code == 200
-    assert len(answer.content) < 5000
+    status = {"/sign-in": 401, "/setup": 303, "/invitations": 404}
+    assert answer.status_code == status.get(path, 200)
+    assert len(answer.content) < 12_000
+
+
+@pytest.mark.parametrize("path", sorted(BY_LINK))
+def test_a_link_that_is_none_opens_nothing(stranger, path):
+    answer = stranger.get(re.sub(r"\{[^}]*\}", "1", path))
+    assert answer.status_code in (303, 404)
 
 
 def test_no_api_schema_for_strangers(stranger):
