@@ -2,6 +2,7 @@
 #   PORT=9000 DATA=folder     port and data folder (also TUNEBOOK_* variables or a .env file)
 #   TRAIN=0                   without PyTorch: baselines still work
 #   TORCH_INDEX=URL           where else pip looks for PyTorch
+#   GPU=1                     PyTorch with CUDA also where no GPU is seen, as when an image is built
 #   PYTHON=python3.13         the Python to make the environment with
 #   JOBS=3                    test processes: one more than a small machine has cores, since many tests wait
 
@@ -107,7 +108,7 @@ $(TRAINING): $(CORE)
 	@set -e; exec >&2; \
 	echo "Installing PyTorch $(TORCH) for training (TRAIN=0 leaves it out) ..."; \
 	where="$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))"; \
-	if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
+	if [ "$(GPU)" != 1 ] && [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
 	  $(PIP) $$where "torch==$(TORCH)+cpu" 2>/dev/null || { \
 	    echo "pip finds no CPU build of PyTorch; taking the plain one, which is large. README, 'PyTorch', says how"; \
 	    echo "to name a place that has one: make up TORCH_INDEX=..."; \

@@ -4,17 +4,11 @@ import re
 import subprocess
 
 import pytest
-import yaml
 
-from app.__main__ import tunebook
 from app.config import Settings
 from tests.source import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-COMMANDS = {
-    command.name or command.callback.__name__.replace("_", "-") for command in tunebook.registered_commands
-}
 VARIABLES = {f"TUNEBOOK_{name.upper()}" for name in Settings.model_fields}
 # Between Tunebook's own processes, not for people.
 INTERNAL = {"TUNEBOOK_TETHER", "TUNEBOOK_LISTEN_FD"}
@@ -63,30 +57,6 @@ def test_links_lead_somewhere():
         for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
             if link != "docs/screenshot.png":
                 assert (ROOT / link).exists(), f"{document.name}: {link}"
-
-
-def test_the_compose_file_is_a_whole_server():
-    services = COMPOSE["services"]
-    assert set(services) == {"migrate", "web", "worker", "clock", "postgres", "redis"}
-    for name in ("migrate", "web", "worker", "clock"):
-        assert services[name]["command"] == f"tunebook {name}"
-        assert name in COMMANDS
-        assert set(services[name]["environment"]) >= {"TUNEBOOK_DATABASE_URL", "TUNEBOOK_BROKER_URL"}
-        assert "data:/data" in services[name]["volumes"]
-    assert services["web"]["ports"] == ["127.0.0.1:${PORT:-8000}:8000"]
-    for name in ("web", "worker", "clock"):
-        assert services[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
-    assert set(COMPOSE["volumes"]) == {"data", "postgres"}
-
-
-def test_the_image_runs_as_nobody_special():
-    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    stage = text[text.rindex("\nFROM ") :]
-    assert re.search(r"^USER tunebook$", stage, re.M)
-    assert "make install" in text
-    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
-    assert {".git", ".env", "data", ".venv"} <= set(ignored)
-    assert not {"README.md", "Makefile", "pyproject.toml", "migrations", "templates", "static"} & set(ignored)
 
 
 def test_the_licence_is_whole():
