@@ -208,7 +208,8 @@ def _estimate(found: Estimate | None, scale: int) -> tuple[str, str, str]:
 
 
 def judgings_of(session: Session, actor: Actor, run_id: int) -> list[Judging]:
-    """The judgings that a run stands in, newest first."""
+    """The judgings that a run stands in, newest first. Raises NotFound for a run that is not the project's."""
+    find(session, actor, Run, run_id)
     mine = (Judging.run_id == run_id) | (Judging.other_run_id == run_id)  # type: ignore[operator]
     return list(session.exec(owned(actor, Judging).where(mine).order_by(col(Judging.id).desc()).limit(50)))
 

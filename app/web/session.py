@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from hmac import compare_digest
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
@@ -17,6 +18,8 @@ from app.tables import Scope, TokenKind
 from app.web.audit import begin, finish
 
 COOKIE = "tunebook_session"
+# For a collector with TUNEBOOK_METRICS_TOKEN; closed like every other route to whoever has it not.
+METRICS = "/metrics"
 
 
 def cookie_name() -> str:
@@ -107,6 +110,7 @@ SHARED_LINK = re.compile(r"/shared/[\w-]+(/[\w.-]+)?")
 OWN_CHANGES = re.compile(
     r"/sign-out|/lab/password|/lab/tokens|/lab/tokens/\d+/end|/lab/sessions/(\d+|others)/end"
     r"|/lab/projects/\d+/enter|/lab/notifications/\S+|/api/v1/tokens|/api/v1/tokens/\d+"
+    r"|/api/v1/notifications/\S+"
 )
 # What the whole lab shares: only admins change it (their services say so), also while in an archived project.
 SHARED = (
@@ -123,11 +127,18 @@ def gate(request: Request) -> None:
     """The root application's dependency: every route is closed unless its path is written above, and changes are
     refused to whoever may only look."""
     path = request.url.path
+    if path == METRICS and _collects(request):
+        return
     if path in OPEN_PATHS or (request.method in SAFE_METHODS and SHARED_LINK.fullmatch(path)):
         return
     actor = request.state.actor = acting_member(request)
     if request.method not in SAFE_METHODS:
         _may_change(actor, path)
+
+
+def _collects(request: Request) -> bool:
+    token, given = settings().metrics_token, request.headers.get("authorization", "")
+    return bool(token) and compare_digest(given.encode(), f"Bearer {token}".encode())
 
 
 def _may_change(actor: Actor, path: str) -> None:
