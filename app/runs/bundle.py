@@ -71,7 +71,11 @@ def count_pairs(folder: Path) -> dict[str, int]:
 def toolkit_files(folder: Path) -> dict[str, Path]:
     """{name: file} of the configuration that a toolkit is given, in the order of names; {} for other runs."""
     found = (path for suffix in ("yaml", "json") for path in folder.glob(f"*.{suffix}"))
-    return {path.name: path for path in sorted(found) if path.name not in OURS and path.is_file()}
+    return {
+        path.name: path
+        for path in sorted(found)
+        if path.name not in OURS and path.is_file() and not path.is_symlink()
+    }
 
 
 def zip_bundle(folder: Path, file: BinaryIO) -> None:
