@@ -21,7 +21,8 @@ def make_engine(url: str, write: bool) -> Engine:
         return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
     # The connection used last comes first: each has a cache of its own, and few stay in use.
     arguments = {"timeout": 30, "check_same_thread": False}
-    engine = create_engine(url, connect_args=arguments, pool_use_lifo=True)
+    # No limit: a request that waits for a connection would keep the thread that another needs to give one back.
+    engine = create_engine(url, connect_args=arguments, pool_use_lifo=True, max_overflow=-1)
 
     @event.listens_for(engine, "connect")
     def _set_pragmas(connection: Any, _record: Any) -> None:

@@ -12,6 +12,7 @@ from app.evaluations.run_list_routes import router as list_router
 from app.evaluations.run_page import run_page
 from app.evaluations.service import rescore_run
 from app.export_formats import download_links
+from app.runs.queries import run_view
 from app.web.forms import Posted
 from app.web.pages import fragment, page, see
 from app.web.session import Acting, Database
@@ -47,10 +48,10 @@ def show_run(
 @router.get("/runs/{run_id}/status")
 def status(run_id: int, session: Database, actor: Acting) -> HTMLResponse:
     """The head of the run page, which asks again while the run is under way."""
-    view = run_page(session, actor, run_id)
+    run = run_view(session, actor, run_id)
     # When the run ends, the page is read anew: scores, files and predictions have appeared.
-    headers = {} if view.run.active else {"HX-Refresh": "true"}
-    return fragment("runs/_status.html", headers=headers, view=view, **ROWS)
+    headers = {} if run.active else {"HX-Refresh": "true"}
+    return fragment("runs/_status.html", headers=headers, view={"run": run}, **ROWS)
 
 
 @router.get("/runs/{run_id}/predictions.csv")
