@@ -19,6 +19,7 @@ from app.exports.state import read_state
 from app.lab.actor import Actor, require_member
 from app.lab.audit import record
 from app.lab.sign_in import digest, make_token
+from app.runs.lock import check_unlocked
 from app.storage import export_file
 from app.tables import Export, ExportState, Token, TokenKind
 
@@ -52,9 +53,13 @@ def share_comparison(session: Session, actor: Actor, runs: str, inputs: bool, da
     """A new link's secret, to be shown once; the page is made by the worker. Raises Invalid for days out of range,
     NotFound for runs that the actor may not see, Forbidden while their test set is locked."""
     require_member(actor, "share comparisons")
+    ids = parse_runs([runs])
+    state = read_state(session, actor, ids)
+    check_unlocked(session, ids)
     if not 1 <= days <= LONGEST_DAYS:
-        raise Invalid("The link lasts too long or too short.", "", {"days": f"Use 1 to {LONGEST_DAYS} days."})
-    state = read_state(session, actor, parse_runs([runs]))
+        raise Invalid(
+            "The link lasts too long or too short.", f"Use 1 to {LONGEST_DAYS} days.", {"days": "1 to 1095"}
+        )
     export = queue_paper(session, actor, {"runs": runs, "inputs": inputs, "data": False})
     title = f"{state.dataset.name}: comparison of {len(state.runs)} runs"[:200]
     secret = make_token(session, actor, TokenKind.SHARE, title)

@@ -79,6 +79,7 @@ def test_it_launches_the_same_again(client: TestClient, session: Session, launch
     assert ledgers(session, again) == ledgers(session, launched)
     first, second = (session.get_one(Experiment, number) for number in (launched, again))
     assert (second.grid, second.seeds, second.split_id) == (first.grid, first.seeds, first.split_id)
+    session.commit()
     assert text_of(client, again) == text_of(client, launched)
 
 
