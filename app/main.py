@@ -8,11 +8,12 @@ from starlette.types import ASGIApp
 
 from app.assets import STATIC
 from app.log import set_up_logging
-from app.web import api_docs, sign_in
+from app.web import api_docs, sign_in, telemetry
 from app.web.audit import Audit
 from app.web.errors import add_error_handlers
 from app.web.security import Security
 from app.web.session import gate
+from app.web.telemetry import Telemetry
 
 # The features in the order of the house: what has pages, and what has JSON.
 PAGES = (
@@ -45,7 +46,7 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers around the routes, outermost first."""
-        return Security(Audit(super().build_middleware_stack()))
+        return Security(Telemetry(Audit(super().build_middleware_stack())))
 
 
 def create_app() -> FastAPI:
@@ -62,6 +63,7 @@ def create_app() -> FastAPI:
     )
     app.include_router(sign_in.router, include_in_schema=False)
     app.include_router(api_docs.router, include_in_schema=False)
+    app.include_router(telemetry.router, include_in_schema=False)
     for noun in PAGES:
         app.include_router(import_module(f"app.{noun}.routes").router, include_in_schema=False)
     for noun in API:

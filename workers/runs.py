@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from app.clock import now
 from app.db import session_scope
 from app.evaluations.finish import finish_run
+from app.log import telling
 from app.queue import ADVANCE_RUN, send, send_to
 from app.runs import (
     away_poll,
@@ -81,7 +82,7 @@ def advance(run_id: int) -> None:
     if queue := elsewhere(run_id):
         send_to(queue, ADVANCE_RUN, run_id)
         return
-    with lease(Run, run_id, LOOKED_AT) as held:
+    with telling(run=run_id), lease(Run, run_id, LOOKED_AT) as held:
         while held is not None and _step(held):
             pass
     if held is not None and _goes_on(run_id):

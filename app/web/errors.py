@@ -1,6 +1,5 @@
 """One place that turns errors into answers: problem JSON for the API, a page for browsers."""
 
-import secrets
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +10,7 @@ from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 from app.errors import NotFound, SignInNeeded, TunebookError
-from app.log import log
+from app.log import about, log
 from app.web.local_path import local_path
 from app.web.pages import page
 from app.web.sign_in_page import sign_in_view
@@ -100,7 +99,7 @@ async def _http(request: Request, error: Any) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    request_id = secrets.token_hex(4)
-    log.error("request %s failed: %s %s", request_id, request.method, request.url.path, exc_info=error)
-    hint = f"Nothing you entered is lost on the server. The log has the details under {request_id}."
-    return answer(request, TunebookError("Tunebook met a fault of its own.", hint), request_id)
+    id = str(about.get().get("request", ""))
+    log.error("request %s failed: %s %s", id, request.method, request.url.path, exc_info=error)
+    hint = f"Nothing you entered is lost on the server. The log has the details under {id}."
+    return answer(request, TunebookError("Tunebook met a fault of its own.", hint), id)
