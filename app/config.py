@@ -119,6 +119,17 @@ class Settings(BaseSettings):
     llama_cpp: str = Field(
         "", description="llama.cpp's folder, for GGUF files of models that are not Llama-shaped"
     )
+    s3_bucket: str = Field("", description="S3-compatible bucket that is the home of all files; empty: none")
+    s3_endpoint: str = Field("", description="address of a server that speaks S3; empty: Amazon's")
+    s3_region: str = Field("", description="the bucket's region; empty: as the AWS settings say")
+    s3_prefix: str = Field("", description="path in the bucket below which everything lies")
+    s3_access_key: str = Field("", repr=False, description="key id; empty: the usual AWS chain")
+    s3_secret_key: str = Field("", repr=False, description="secret key of that id")
+    local_bytes: int = Field(
+        0,
+        ge=0,
+        description="most bytes of files in the bucket whose local copies stay; 0: all stay",
+    )
     smtp_url: str = Field(
         "",
         repr=False,

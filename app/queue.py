@@ -31,6 +31,8 @@ TIDY_MACHINE = "machines.tidy"
 WATCH_DEPLOYMENT = "deployments.watch"
 FETCH_WEIGHTS = "rescues.fetch_weights"
 DELIVER = "notifications.deliver"
+PUSH_FILE = "stored_files.push"
+TIDY_FILES = "stored_files.tidy"
 SWEEP = "sweep.look"
 
 # What asks services and other machines; everything else is work of the processor. Runs go by what they need.
@@ -46,6 +48,8 @@ REMOTE = (
     WATCH_DEPLOYMENT,
     FETCH_WEIGHTS,
     DELIVER,
+    PUSH_FILE,
+    TIDY_FILES,
 )
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from app.config import settings
 
+# What the bucket holds is brought here when its path is asked for: see app/stored_files.py.
+
 
 def incoming_file(key: str) -> Path:
     """A fresh path for an upload in progress; `key` is random and ours."""
@@ -16,9 +18,14 @@ def incoming_file(key: str) -> Path:
 
 def dataset_file(dataset_id: int) -> Path:
     """The stored bytes of a dataset, as uploaded."""
-    folder = settings().folder / "datasets"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / str(dataset_id)
+    path = dataset_path(dataset_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return _brought(path, path.with_suffix(".rows"))
+
+
+def dataset_path(dataset_id: int) -> Path:
+    """Where dataset_file() lies, whether or not it does."""
+    return settings().folder / "datasets" / str(dataset_id)
 
 
 def dataset_rows(dataset_id: int) -> Path:
@@ -28,19 +35,39 @@ def dataset_rows(dataset_id: int) -> Path:
 
 def run_folder(run_id: int) -> Path:
     """A run's bundle: what went to the trainer, and `out/` with what came back."""
+    return _brought(run_path(run_id))
+
+
+def run_path(run_id: int) -> Path:
+    """Where run_folder() lies, whether or not it does."""
     return settings().folder / "runs" / str(run_id)
 
 
 def export_file(export_id: int) -> Path:
     """The finished file of an export."""
-    folder = settings().folder / "exports"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / str(export_id)
+    path = export_path(export_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return _brought(path)
+
+
+def export_path(export_id: int) -> Path:
+    """Where export_file() lies, whether or not it does."""
+    return settings().folder / "exports" / str(export_id)
 
 
 def export_work(export_id: int) -> Path:
     """What an export needs while it is made; removed at its end."""
     return export_file(export_id).with_suffix(".work")
+
+
+def _brought(path: Path, *beside: Path) -> Path:
+    """The path, with its file brought from the bucket where one is set. Raises Unavailable when that fails."""
+    if settings().s3_bucket:
+        from app.stored_files import bring
+
+        for each in (path, *beside):
+            bring(each)
+    return path
 
 
 def own_file(folder: Path, path: Path) -> bool:

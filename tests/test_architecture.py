@@ -12,12 +12,12 @@ KINDS = ("providers", "trainers", "compute", "baselines", "metrics", "figures", 
 KINDS += ("augmentations",)
 # The command, the application and what `tunebook` is made of; these may import everything but workers.
 ENTRIES = ("__main__", "main", "up", "serve", "client", "doctor")
-ENTRIES += ("backup", "backup_commands", "move", "restore")
+ENTRIES += ("doctor_server", "backup", "backup_commands", "move", "restore", "user_commands")
 # fmt: off
 FOUNDATION = {
     "assets", "cells", "clock", "config", "database_rows", "db", "errors", "file_queue", "format", "hub",
     "hyperparameters", "log", "migrate", "outside", "patterns", "preferences", "queue", "registry", "render",
-    "service_http", "service_json", "shapes", "statistics", "storage", "subpath", "supervisor", "tether", "vault", "version", "yaml_text",
+    "service_http", "service_json", "shapes", "statistics", "storage", "stored_files", "bucket", "subpath", "supervisor", "tether", "vault", "version", "yaml_text",
 }
 # fmt: on
 WEB_FILES = ("routes", "api", "downloads", "views", "forms", "form")

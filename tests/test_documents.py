@@ -36,7 +36,7 @@ def test_no_variable_is_named_that_is_none():
         "Dockerfile",
         "Makefile",
     ):
-        named = set(re.findall(r"TUNEBOOK_[A-Z_]*[A-Z]", (ROOT / name).read_text(encoding="utf-8")))
+        named = set(re.findall(r"TUNEBOOK_[A-Z0-9_]*[A-Z0-9]", (ROOT / name).read_text(encoding="utf-8")))
         files = {f"{variable}_FILE" for variable in VARIABLES}
         assert named <= VARIABLES | files | INTERNAL, name
 

@@ -4,7 +4,9 @@ from app.datasets.check import Report
 from app.datasets.check_file import check_dataset, refuse_dataset
 from app.datasets.flaws import Flaw
 from app.datasets.from_hub import fetch_dataset
-from app.queue import CHECK_DATASET
+from app.queue import CHECK_DATASET, send_to
+from app.storage import dataset_path
+from app.stored_files import elsewhere
 from app.tables import Dataset, DatasetState
 from workers.celery_app import celery
 from workers.task import guarded, lease
@@ -17,6 +19,9 @@ MOST_ATTEMPTS = 20
 @celery.task(name=CHECK_DATASET)
 def check(dataset_id: int) -> None:
     """Safe to run twice at once: the second finds the lease taken. Killed, it begins again from the start."""
+    if queue := elsewhere(dataset_path(dataset_id)):
+        send_to(queue, CHECK_DATASET, dataset_id)
+        return
     with lease(Dataset, dataset_id, STATES) as held:
         if held is None:
             return

@@ -1,8 +1,11 @@
 """The task that makes an export: a conversion, a package, a push."""
 
+from app.db import session_scope
 from app.exports.make import fail_export, make_export
 from app.exports.push_now import gone_with_its_token
-from app.queue import MAKE_EXPORT
+from app.queue import MAKE_EXPORT, send_to
+from app.storage import run_path
+from app.stored_files import elsewhere
 from app.tables import Export, ExportState
 from workers.celery_app import celery
 from workers.task import guarded, lease
@@ -15,6 +18,9 @@ MOST_ATTEMPTS = 5
 @celery.task(name=MAKE_EXPORT)
 def make(export_id: int) -> None:
     """Safe to run twice at once: the second finds the lease taken. Killed, it begins again from the start."""
+    if queue := _waits_for_files(export_id):
+        send_to(queue, MAKE_EXPORT, export_id)
+        return
     with lease(Export, export_id, STATES) as held:
         if held is None:
             return
@@ -35,3 +41,10 @@ def make(export_id: int) -> None:
             )
         else:
             guarded(lambda: make_export(export, held.write), fail, f"making {export.kind}")
+
+
+def _waits_for_files(export_id: int) -> str:
+    """The queue of the machine that alone has the run's files so far; "" where the export can be made here."""
+    with session_scope(write=False) as session:
+        export = session.get(Export, export_id)
+    return elsewhere(run_path(export.run_id)) if export and export.run_id else ""

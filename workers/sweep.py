@@ -17,6 +17,7 @@ from app.queue import (
     DELIVER,
     FETCH_WEIGHTS,
     MAKE_EXPORT,
+    PUSH_FILE,
     SWEEP,
     TEST_PAIR,
     TIDY_MACHINE,
@@ -51,6 +52,8 @@ from app.tables import (
     RescueRow,
     RescueState,
     Run,
+    StoredFile,
+    StoredState,
 )
 from workers.celery_app import celery
 from workers.task import owner_is_dead
@@ -75,6 +78,7 @@ WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
     (Machine, (MachineState.CHECKING, MachineState.READY, MachineState.FAILED), CHECK_MACHINE),
     (MachineJob, (JobState.LEAVING,), TIDY_MACHINE),
     (Delivery, (DeliveryState.QUEUED,), DELIVER),
+    (StoredFile, (StoredState.WAITING, StoredState.LEAVING), PUSH_FILE),
 )
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import or_, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlmodel import Session
 
+from app.bucket import Away
 from app.clock import in_seconds, now
 from app.db import session_scope
 from app.errors import TunebookError
@@ -126,13 +127,15 @@ def lease(table: Any, row_id: int, states: tuple[str, ...]) -> Iterator[Lease | 
 def guarded(step: Callable[[], None], on_failure: Callable[[str, str], None], doing: str) -> None:
     """Runs one step; an error becomes the row's own sentence through `on_failure(message, hint)`.
 
-    A lost lease and a database that does not answer are not the row's fault: they end the task, and the
-    sweep comes back to the row.
+    A lost lease, a database and a bucket that do not answer are not the row's fault: they end the task, and
+    the sweep comes back to the row.
     """
     try:
         step()
     except (LeaseLost, OperationalError, InterfaceError):
         raise
+    except Away as error:
+        log.info("%s waits for a file: %s", doing, hidden(error.message))
     except TunebookError as error:
         on_failure(hidden(error.message), hidden(error.hint))
     except Exception as error:  # noqa: BLE001  the one place for workers, as the house says

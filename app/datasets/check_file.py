@@ -37,7 +37,8 @@ from app.datasets.survey import Survey
 from app.datasets.task import detect_task, order_labels
 from app.datasets.twins import KeySpool
 from app.db import session_scope
-from app.storage import dataset_file, dataset_rows, remove
+from app.storage import dataset_file, dataset_path, dataset_rows, remove
+from app.stored_files import forget, note
 from app.tables import Dataset, DatasetState, Item, Split
 
 Save = Callable[[], AbstractContextManager[Session]]
@@ -160,6 +161,8 @@ def _finish(dataset: Dataset, report: Report, survey: Survey, spool: KeySpool, s
             problem_count=0,
             warnings=[asdict(warning) for warning in report.warnings],
         )
+        if (rows := dataset_rows(dataset_id)).is_file():
+            note(session, rows)
 
 
 def _first_split(session: Session, dataset: Dataset, parts: Any, report: Report, known: Known) -> Split:
@@ -218,6 +221,9 @@ def refuse_dataset(dataset: Dataset, report: Report, save: Save) -> None:
             warnings=[asdict(warning) for warning in report.warnings],
             facts={"columns": dataset.facts.get("columns", [])} if unmapped else {},
         )
+        forget(session, dataset_path(dataset_id).with_suffix(".rows"))
+        if not unmapped:
+            forget(session, dataset_path(dataset_id))
     remove(dataset_rows(dataset_id))
     if not unmapped:
         remove(dataset_file(dataset_id))

@@ -24,6 +24,7 @@ from app.format import size as readable
 from app.lab.actor import Actor, require_member
 from app.queue import CHECK_DATASET, enqueue
 from app.storage import dataset_file, incoming_file, keep, remove
+from app.stored_files import note
 from app.tables import Dataset
 
 Save = Callable[[], AbstractContextManager[Session]]
@@ -67,6 +68,7 @@ def fetch_dataset(dataset: Dataset, save: Save) -> None:
     values = _fetch(dataset)
     with save() as session:
         session.execute(update(Dataset).where(col(Dataset.id) == dataset_id).values(**values))
+        note(session, dataset_file(dataset_id))
     for name, value in values.items():
         setattr(dataset, name, value)
 

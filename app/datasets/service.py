@@ -18,6 +18,7 @@ from app.errors import Conflict, Invalid, NotFound
 from app.lab.actor import Actor, find, require_member
 from app.queue import CHECK_DATASET, enqueue
 from app.storage import dataset_file, incoming_file, keep
+from app.stored_files import note
 from app.tables import Dataset, DatasetState, Item, Split
 
 LONGEST_NAME = 200
@@ -55,7 +56,9 @@ def upload_dataset(
     )
     session.add(dataset)
     session.flush()
-    keep(path, dataset_file(dataset.id or 0))
+    final = dataset_file(dataset.id or 0)
+    keep(path, final)
+    note(session, final)
     enqueue(session, CHECK_DATASET, dataset.id or 0)
     return dataset
 

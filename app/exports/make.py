@@ -14,6 +14,7 @@ from app.errors import Unavailable
 from app.exports.kinds import KINDS
 from app.exports.work import Made, Work
 from app.storage import export_file, export_work, keep, remove, run_folder
+from app.stored_files import note
 from app.tables import Export, ExportState, Run
 
 Save = Callable[[], AbstractContextManager[Session]]
@@ -45,6 +46,8 @@ def make_export(export: Export, save: Save, token: str = "") -> None:
         remove(folder)
     with save() as session:
         _update(session, export_id, state=ExportState.READY, progress=1.0, progress_note="", **facts)
+        if "file_name" in facts:
+            note(session, export_file(export_id))
 
 
 def _keep(export_id: int, made: Made, work: Work) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from app.exports.push_now import ONCE, held_by_this_process
 from app.lab.actor import Actor, find, owned, require_member
 from app.queue import MAKE_EXPORT, enqueue
 from app.runs.lock import check_unlocked
-from app.storage import export_file, remove
+from app.storage import export_file, export_path, remove
+from app.stored_files import forget
 from app.tables import Export, ExportState, Run
 
 UNDER_WAY = (ExportState.QUEUED, ExportState.WORKING)
@@ -82,7 +83,8 @@ def remove_export(session: Session, actor: Actor, export_id: int) -> int:
         raise Conflict(f"Export {export_id} is {export.state}.", "Wait until it is over.")
     session.delete(export)
     session.flush()
-    remove(export_file(export_id))
+    forget(session, export_path(export_id))
+    remove(export_path(export_id))
     return export.run_id or 0
 
 

@@ -8,6 +8,8 @@ from sqlmodel import Session, col
 from app.clock import now
 from app.lab.reservations import settle
 from app.runs.tell import tell_of_end
+from app.storage import run_path
+from app.stored_files import note
 from app.tables import FINAL, Run, RunState
 
 S = RunState
@@ -55,8 +57,15 @@ def move(session: Session, run: Run, to: RunState, **values: Any) -> bool:
         return False
     if to in FINAL:
         settle(session, run.id or 0)
+        _keep_files(session, run.id or 0)
     tell_of_end(session, run, to, str(values.get("error", "")))
     # Workers hold a detached copy and read the row anew for their next step.
     if run in session:
         session.refresh(run)
     return True
+
+
+def _keep_files(session: Session, run_id: int) -> None:
+    """A run that is over has all its files; one that never began has none."""
+    if (folder := run_path(run_id)).is_dir():
+        note(session, folder)

@@ -25,6 +25,7 @@ from app.runs.hosted import (
 from app.runs.hosted_files import write_raw
 from app.runs.hosted_rescue import GIVEN_UP, MOST_FAILURES, fetch_weights
 from app.storage import run_folder
+from app.stored_files import note
 from app.tables import FINAL, RemoteJobRow, RescueRow, RescueState, Run
 
 
@@ -85,6 +86,7 @@ def _settle(run: Run, row: RescueRow, save: Save) -> None:
     with save() as session:
         job = session.get_one(RemoteJobRow, run.id)
         put(session, run, alarm=job.alarm.partition(GIVEN_UP)[0].rstrip())
+        note(session, run_folder(run.id or 0))
     _end(row, save, RescueState.DONE, "")
 
 

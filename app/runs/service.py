@@ -13,7 +13,8 @@ from app.runs.away_tidy import forget_job
 from app.runs.hosted import at_service
 from app.runs.hosted_decide import cancel_paused, prepare_retry
 from app.runs.lifecycle import move
-from app.storage import remove, run_folder
+from app.storage import remove, run_path
+from app.stored_files import forget
 from app.tables import FINAL, Run, RunMetric, RunState
 
 
@@ -73,7 +74,8 @@ def retry_run(session: Session, actor: Actor, run_id: int) -> Run:
     if not moved:
         raise Conflict(f"Run {run_id} has moved on.", "Look at its page again.")
     if not trained:
-        remove(run_folder(run_id))
+        forget(session, run_path(run_id))
+        remove(run_path(run_id))
         _forget_curves(session, run_id)
     enqueue(session, ADVANCE_RUN, run_id)
     return run

@@ -34,6 +34,7 @@ from app.tables.run_metric import RunMetric
 from app.tables.scoring import Reading, Score, Scoring
 from app.tables.slot import Slot
 from app.tables.split import Split
+from app.tables.stored_file import StoredFile, StoredState
 from app.tables.token import Scope, Token, TokenKind
 from app.tables.worker import Worker
 
@@ -101,7 +102,9 @@ __all__ = [
     "SignInTry",
     "Slot",
     "Split",
+    "StoredFile",
     "StoredOffer",
+    "StoredState",
     "Token",
     "TokenKind",
     "Worker",
