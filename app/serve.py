@@ -6,10 +6,8 @@ import socket
 import uvicorn
 
 from app.config import settings
+from app.supervisor import LISTEN_FD
 from app.tether import hold_tether
-
-# The supervisor binds the port and hands the socket over, so that a restart refuses no connection.
-LISTEN_FD = "TUNEBOOK_LISTEN_FD"
 
 
 def serve() -> None:

@@ -20,6 +20,8 @@ from app.tether import TETHER
 # ended it, it comes back at once. What never gets that far costs two seconds of a core for each try: at most a fifth.
 FIRST_PAUSE, LONGEST_PAUSE, HEALTHY_SECONDS = 0.5, 8.0, 5.0
 LOOK_SECONDS = 0.2
+# The supervisor binds the port and hands the socket to the web process, so that a restart refuses no connection.
+LISTEN_FD = "TUNEBOOK_LISTEN_FD"
 
 
 class EndedEarly(Exception):

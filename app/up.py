@@ -7,14 +7,16 @@ answers, and stops all on Ctrl-C or TERM.
 import errno
 import fcntl
 import http.client
+import multiprocessing
 import os
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import typer
@@ -22,9 +24,7 @@ import typer
 from app.config import settings
 from app.errors import Conflict, TunebookError, Unavailable
 from app.log import log, set_up_logging
-from app.queue import my_queues
-from app.serve import LISTEN_FD
-from app.supervisor import Child, EndedEarly, end, make_tether, refuse_early_end, start, supervise
+from app.supervisor import LISTEN_FD, Child, EndedEarly, end, make_tether, refuse_early_end, start, supervise
 
 CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "workers.celery_app")
 START_SECONDS = 60.0
@@ -53,9 +53,9 @@ def _run(listening: socket.socket, stop: threading.Event) -> None:
     try:
         # The web process spends its first second importing; the database is made ready meanwhile.
         start(web, tether)
-        link = _prepare()
+        way_in = _in_a_child(_prepare)
         if _wait_until_ready(web, stop):
-            _say(f"\nTunebook is ready. Sign in once with this link:\n\n  {link}\n\nStop with Ctrl-C.\n")
+            _say(f"\nTunebook is ready. {way_in}\n\nStop with Ctrl-C.\n")
             # The workers start after the first page is there to be seen, not beside it.
             supervise([web, *workers], tether, stop)
     except EndedEarly as early:
@@ -64,14 +64,54 @@ def _run(listening: socket.socket, stop: threading.Event) -> None:
         _stop_all([*workers, web])
 
 
+def _in_a_child(work: Callable[[], str]) -> str:
+    """What `work` gives, done by a child that ends: the libraries it needs (the database, migrations) would stay in
+    this process for as long as Tunebook runs. Raises Unavailable with what it said when it cannot."""
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(target=_answer, args=(work, writer))
+    child.start()
+    writer.close()
+    with suppress(EOFError):
+        kind, said, hint = reader.recv_bytes().decode().split("\0")
+        child.join()
+        if kind == "refused":
+            raise Unavailable(said, hint)
+        return said
+    raise Unavailable("The database could not be made ready.", "The lines above say why.")
+
+
+def _answer(work: Callable[[], str], to: Connection) -> None:
+    try:
+        to.send_bytes(f"done\0{work()}\0".encode())
+    except TunebookError as error:
+        to.send_bytes(f"refused\0{error.message}\0{error.hint}".encode())
+
+
 def _prepare() -> str:
-    """Newest schema and places to train; gives a fresh sign-in link."""
+    """Newest schema and places to train; gives the words that say how one comes in."""
+    from app.lab.first_start import is_server
     from app.migrate import migrate
     from app.runs.hosts import make_slots
 
     migrate()
     make_slots()
-    return sign_in_link()
+    if is_server():
+        return setup_words() or f"Sign in at {address()}/sign-in"
+    return f"Sign in once with this link:\n\n  {sign_in_link()}"
+
+
+def setup_words() -> str:
+    """How the first admin of a server is made, with a new setup token; "" when one can sign in already."""
+    from app.db import session_scope
+    from app.lab.first_start import setup_secret
+
+    with session_scope() as session:
+        secret = setup_secret(session)
+    if secret is None:
+        return ""
+    return (
+        f"Nobody has an account yet. Make the first with this setup token, at {address()}/setup\n\n  {secret}"
+    )
 
 
 def _say(text: str) -> None:
@@ -111,9 +151,16 @@ def worker_command(number: int = 1) -> list[str]:
     return [
         *CELERY,
         *("worker", *pool, "-l", "WARNING", "-n", f"tunebook{number}@%h"),
-        *(("-Q", ",".join(filter(None, my_queues()))) if settings().broker_url else ()),
+        *(("-Q", _queues()) if settings().broker_url else ()),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
+
+
+def _queues() -> str:
+    # Celery, which the supervisor has no use for on the queue of files.
+    from app.queue import my_queues
+
+    return ",".join(filter(None, my_queues()))
 
 
 def _processes() -> int:

@@ -21,6 +21,6 @@ def figures() -> Iterator[Figure]:
             stack.start()
             page = httpx.get(stack.link, follow_redirects=True)
             assert page.status_code == 200, page
-            yield at_most("start-to-first-page", time.monotonic() - began, "s", 5)
+            yield at_most("start-to-first-page", time.monotonic() - began, "s", 3)
         finally:
             stack.stop()
