@@ -7,7 +7,7 @@ from sqlmodel import Session, col, select
 
 from app.clock import now
 from app.errors import Forbidden, Invalid, NotFound
-from app.lab.actor import Actor, find, require_admin
+from app.lab.actor import Actor, find, require_admin, require_member
 from app.outside import clean_base_url
 from app.providers import providers
 from app.providers._base import Provider
@@ -44,6 +44,8 @@ def store_key(session: Session, actor: Actor, name: str, new: NewKey) -> Credent
     provider = find_provider(name)
     if new.for_lab:
         require_admin(actor, "set the lab's keys")
+    else:
+        require_member(actor, "use a key of your own")
     place = place_of(session.get(ProviderSetting, name), provider)
     wrong = _wrong(provider, new)
     if not place.base_url:

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from app.db import new_session
 from app.format import plural
-from app.lab.actor import Actor, open_to
+from app.lab.actor import Actor, open_to, why_not
 from app.render import render
 from app.tables import ACTIVE, Dataset, Experiment, Project, Run
 
@@ -42,7 +42,9 @@ def page(
     """A whole page with the rail. `view` is what the template shows."""
     actor: Actor | None = getattr(request.state, "actor", None)
     nav, note, switch = _rail(request.url.path, actor)
-    text = render(template, nav=nav, rail_note=note, rail_projects=switch, page_title=title, **view)
+    text = render(
+        template, nav=nav, rail_note=note, rail_projects=switch, page_title=title, looks=_looks(actor), **view
+    )
     return HTMLResponse(text, status, dict(headers or {}))
 
 
@@ -81,7 +83,16 @@ def _rail(path: str, actor: Actor | None) -> tuple[list[NavItem], list[str], Pro
     current = {"/runs": "/experiments", "/judgings": "/experiments", "/settings": "/lab"}.get(noun, path)
     nav = [NavItem(label, href, current.startswith(href), n) for label, href, n in entries]
     note = [f"{plural(counts[2], 'run')} under way"] if counts[2] else []
+    if actor and (reason := why_not(actor)[0]):
+        note.append(f"You can look, not change: {reason}.")
     return nav, note, projects
+
+
+def _looks(actor: Actor | None) -> str:
+    """The class of a page whose changing forms are not shown; their routes refuse whatever is shown."""
+    if actor is None or not why_not(actor)[0]:
+        return ""
+    return "looks-only" if actor.is_admin else "looks-only nothing-shared"
 
 
 def _projects(session: Session, actor: Actor) -> Projects:
