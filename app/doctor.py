@@ -13,14 +13,18 @@ from dataclasses import dataclass
 import kombu.exceptions
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.config import settings
+from app.database_rows import tables_of
 from app.db import engine
+from app.errors import TunebookError
 from app.lab.machine import place, pytorch_version
 from app.migrate import alembic_config
 from app.queue import producer
 from app.up import answers
+from app.vault import fingerprint, is_readable, key_file, present_key
 
 GIB = 1024**3
 LEAST_FREE = 2 * GIB
@@ -39,7 +43,7 @@ class Check:
 def checks() -> list[Check]:
     """All checks in order; none changes anything."""
     looks: tuple[Callable[[], Check], ...] = (
-        _python, _sqlite, _folder, _space, _database, _queue, _port, _training, _models,
+        _python, _sqlite, _folder, _space, _database, _key, _queue, _port, _training, _models,
     )  # fmt: skip
     return [look() for look in looks]
 
@@ -91,6 +95,41 @@ def _database() -> Check:
         return Check("database", False, f"{kind}: {reason}", "Start it, or mend TUNEBOOK_DATABASE_URL.")
     found = f"{kind}, schema {', '.join(have) or 'empty'}"
     return Check("database", tuple(have) == newest, found, "Run `tunebook migrate`, or update Tunebook.")
+
+
+def _key() -> Check:
+    path = key_file()
+    try:
+        present = fingerprint(present_key())
+        lost = _unreadable() if settings().database_url or _has_database() else 0
+    except TunebookError as error:
+        return Check("master key", False, error.message, error.hint)
+    except SQLAlchemyError:
+        return Check("master key", True, "not compared: the database cannot be read")
+    found = f"{path}, fingerprint {present}" if present else "none yet, made with the first secret"
+    if lost:
+        to_do = (
+            f"Put the {path.name} back that they were stored with, or enter them again on the Settings page."
+        )
+        return Check("master key", False, f"{found}; {lost} stored secret(s) cannot be decrypted", to_do)
+    private = not present or path.stat().st_mode & 0o077 == 0
+    return Check("master key", private, found, f"Others can read it: chmod 600 '{path}'")
+
+
+def _unreadable() -> int:
+    with engine(False).connect() as connection:
+        sealed = [
+            value
+            for table in tables_of(connection).values()
+            for column in table.columns
+            if column.name.startswith("sealed_")
+            for value in connection.execute(select(column)).scalars()
+        ]
+    return sum(not is_readable(value) for value in sealed)
+
+
+def _has_database() -> bool:
+    return (settings().folder / "tunebook.db").exists()
 
 
 def _queue() -> Check:

@@ -15,6 +15,8 @@ from app.config import settings
 from app.errors import Unavailable
 from app.log import hide
 
+UNREADABLE = "It cannot be decrypted: the master key was lost or changed. Put the old vault.key back, or enter the key again."
+
 
 def key_file() -> Path:
     """Where the key lies; readable by its owner alone."""

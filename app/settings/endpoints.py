@@ -12,7 +12,7 @@ from app.lab.actor import Actor, find, owned, require_admin
 from app.outside import clean_base_url
 from app.queue import CHECK_ENDPOINT, enqueue
 from app.tables import Endpoint, EndpointState, Judging, JudgingState
-from app.vault import seal
+from app.vault import UNREADABLE, is_readable, seal
 
 MOST = 50
 DEAREST = 100_000.0
@@ -57,6 +57,7 @@ def list_endpoints(session: Session, actor: Actor) -> list[EndpointLine]:
 
 def line(row: Endpoint) -> EndpointLine:
     """The endpoint without its secret."""
+    lost = not is_readable(row.sealed_key)
     return EndpointLine(
         row.id or 0,
         row.name,
@@ -65,8 +66,8 @@ def line(row: Endpoint) -> EndpointLine:
         bool(row.sealed_key),
         row.input_microdollars,
         row.output_microdollars,
-        row.state,
-        row.note,
+        EndpointState.FAILED if lost else row.state,
+        UNREADABLE if lost else row.note,
         row.checked_at,
     )
 

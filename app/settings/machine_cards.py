@@ -12,6 +12,7 @@ from app.format import money, size
 from app.lab.actor import Actor
 from app.settings.machines import BY_HAND, compute_of, computes, machines
 from app.tables import ACTIVE, Machine, MachineState, Run
+from app.vault import UNREADABLE, is_readable
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,15 @@ def _card(row: Machine, runs: int) -> MachineCard:
     shown = tuple(
         (one.label, values[one.name]) for one in kind.fields if values.get(one.name) and one.kind != "long"
     )
+    lost = not is_readable(row.sealed_secret)
     price, balance = found.get("hourly_microdollars"), found.get("balance_microdollars")
     return MachineCard(
         row.id or 0,
         row.name,
         row.kind,
         kind.label,
-        row.state,
-        row.note,
+        MachineState.FAILED if lost else row.state,
+        UNREADABLE if lost else row.note,
         shown,
         values,
         bool(row.sealed_secret),

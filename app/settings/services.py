@@ -12,6 +12,7 @@ from app.providers import providers
 from app.providers._base import Field, Provider
 from app.settings.access import Place, choose, environment_host, environment_key, is_enabled, place_of
 from app.tables import Credential, CredentialState, ProviderSetting, StoredOffer
+from app.vault import UNREADABLE, is_readable
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,13 @@ def _card(
 def _line(row: Credential, provider: Provider, place: Place, used: bool, models: int) -> KeyLine:
     whose = "the environment's" if row.from_environment else "yours" if row.member_id else "the lab's"
     host = environment_host(provider) if row.from_environment else row.host
+    lost = not is_readable(row.sealed_key)
     return KeyLine(
         row.id or 0,
         whose,
         row.from_environment,
-        row.state,
-        row.note,
+        CredentialState.FAILED if lost else row.state,
+        UNREADABLE if lost else row.note,
         row.account,
         host,
         host != place.host,

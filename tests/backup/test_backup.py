@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -24,7 +26,7 @@ SECRET = "sk-of-the-endpoint"
 @pytest.fixture
 def filled(home: Path, session: Session, actor: Actor) -> Path:
     """A data folder with a few rows, a secret, two files of one content and what no backup holds."""
-    own = {"project_id": actor.project_id, "maker_id": actor.member_id}
+    own: dict[str, Any] = {"project_id": actor.project_id, "maker_id": actor.member_id}
     session.add(Endpoint(**own, name="here", base_url="http://h", model="m", sealed_key=seal(SECRET)))
     session.commit()
     for name in ("datasets/1", "runs/7/out/log.txt"):
@@ -132,7 +134,7 @@ def test_what_cannot_be_trusted_is_refused_and_changes_nothing(
     assert list(fresh.iterdir()) == []
 
 
-def rewritten(path: Path, out: Path, change: dict[str, object]) -> None:
+def rewritten(path: Path, out: Path, change: Mapping[str, Any]) -> None:
     """The backup with another manifest."""
     with ZipFile(path) as source, ZipFile(out, "w") as target:
         for name in source.namelist():

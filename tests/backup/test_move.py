@@ -20,7 +20,7 @@ from tests.fresh import forget_settings
 def test_there_and_back(
     home: Path, session: Session, actor: Actor, postgres: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = {"project_id": actor.project_id, "maker_id": actor.member_id}
+    own: dict[str, Any] = {"project_id": actor.project_id, "maker_id": actor.member_id}
     names = ["plain", "quote ' \" \\ tab \t", "ä 日本 🧪", "\\N", ""]
     session.add_all(
         Endpoint(**own, name=name, base_url="http://h", model="m", sealed_key=seal("s")) for name in names
