@@ -10,6 +10,7 @@ from pydantic_core import ValidationError
 
 from app.backup_commands import add_to
 from app.errors import TunebookError
+from app.user_commands import user
 
 tunebook = typer.Typer(
     help="The lab notebook for fine-tuned language models.",
@@ -46,8 +47,11 @@ def web() -> None:
     """Run the web server alone (for servers; `up` starts it for you)."""
     from app.migrate import require_schema
     from app.serve import serve
+    from app.up import setup_words
 
     require_schema()
+    # Whoever reads the log makes the first admin; until then strangers get no farther than the page that asks.
+    typer.echo(setup_words() or "Accounts are ready.")
     serve()
 
 
@@ -217,6 +221,7 @@ def _watch(client: Any, api: Any, experiment_id: int, wait: bool) -> None:
 
 
 add_to(tunebook)
+tunebook.add_typer(user, name="user")
 
 
 def main() -> None:
