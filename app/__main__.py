@@ -1,7 +1,9 @@
 """The `tunebook` command. Each command is a few lines here; the work is in up.py, client.py and doctor.py."""
 
+import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -116,12 +118,17 @@ def token(name: Annotated[str, typer.Argument(help="What the token is for.")] = 
 
 
 @tunebook.command()
-def doctor() -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON list, for other programs.")] = False,
+) -> None:
     """Check everything Tunebook needs; each line says ok or what to do."""
     from app.doctor import checks
+    from app.doctor_server import server_checks
 
-    found = checks()
-    for check in found:
+    found = [*checks(), *server_checks()]
+    if as_json:
+        typer.echo(json.dumps([asdict(check) for check in found], indent=2))
+    for check in () if as_json else found:
         typer.echo(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.found}")
         if not check.ok:
             typer.echo(f"     to do: {check.to_do}")
