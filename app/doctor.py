@@ -15,14 +15,17 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
 
+from app import bucket
 from app.config import settings
 from app.database_rows import tables_of
 from app.db import engine
-from app.errors import TunebookError
+from app.errors import TunebookError, Unavailable
 from app.lab.machine import place, pytorch_version
 from app.migrate import alembic_config
 from app.queue import producer
+from app.stored_files import unsettled
 from app.up import answers
 from app.vault import fingerprint, is_readable, key_file, present_key
 
@@ -41,9 +44,9 @@ class Check:
 
 
 def checks() -> list[Check]:
-    """All checks in order; none changes anything."""
+    """All checks in order; none leaves anything changed."""
     looks: tuple[Callable[[], Check], ...] = (
-        _python, _sqlite, _folder, _space, _database, _key, _queue, _port, _training, _models,
+        _python, _sqlite, _folder, _space, _database, _key, _queue, _bucket, _port, _training, _models,
     )  # fmt: skip
     return [look() for look in looks]
 
@@ -142,6 +145,24 @@ def _queue() -> Check:
     except (kombu.exceptions.KombuError, OSError) as error:
         return Check("queue", False, f"{kind}: {error}", "Start it, or mend TUNEBOOK_BROKER_URL.")
     return Check("queue", True, kind)
+
+
+def _bucket() -> Check:
+    if not settings().s3_bucket:
+        return Check("bucket", True, "none set: files lie in the data folder")
+    try:
+        bucket.probe()
+        with Session(engine(False)) as session:
+            number, said = unsettled(session)
+    except Unavailable as error:
+        return Check("bucket", False, error.message, error.hint)
+    except SQLAlchemyError:
+        return Check("bucket", True, f"{settings().s3_bucket} takes, gives and deletes a file")
+    if number:
+        return Check(
+            "bucket", False, f"it answers, but {number} files still wait: {said}", "See docs/storage.md."
+        )
+    return Check("bucket", True, f"{settings().s3_bucket} takes, gives and deletes a file")
 
 
 def _port() -> Check:
