@@ -57,11 +57,12 @@ test: $(ALL) $(DEV) browser machines ## the tests, in a few minutes (ARGS= for p
 test-all: $(ALL) $(DEV) browser machines tex ## all tests, also the slow ones
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
-check: $(CORE) $(DEV) ## format, lint, types, architecture
+check: $(CORE) $(DEV) ## format, lint, types, architecture, known vulnerabilities
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_rules.py
+	@$(BIN)/python -m pytest tests/test_architecture.py tests/test_rules.py tests/test_dependencies.py
+	@$(BIN)/python -m tests.advisories
 
 format: $(DEV) ## format the code
 	@$(BIN)/ruff format .

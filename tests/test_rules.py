@@ -41,6 +41,48 @@ def test_no_pickle_and_no_shell():
     report(problems)
 
 
+# Each of these runs code, or passes text off as safe, unless somebody has looked at the one place where it stands.
+LOOKED_AT = {"app/comparisons/figure_routes.py": ("Markup",), "app/yaml_text.py": ("yaml.load",)}
+UNSAFE_CALLS = (
+    *(
+        "os.system",
+        "os.popen",
+        "subprocess.getoutput",
+        "subprocess.getstatusoutput",
+        "torch.load",
+        "yaml.load",
+    ),
+    *(
+        "yaml.unsafe_load",
+        "yaml.full_load",
+        "Markup",
+        "markupsafe.Markup",
+        "numpy.load",
+        "np.load",
+        "jinja2.Template",
+    ),
+)
+
+
+def test_no_call_runs_what_it_reads():
+    problems = []
+    for path in OURS:
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func)
+            if name in UNSAFE_CALLS and name not in LOOKED_AT.get(path, ()):
+                problems.append(
+                    f"{path}:{node.lineno}: {name} can run what it reads, or lets markup through."
+                )
+            problems += [
+                f"{path}:{node.lineno}: {each.arg} runs code that comes with a model."
+                for each in node.keywords
+                if each.arg == "trust_remote_code" and getattr(each.value, "value", True) is not False
+            ]
+    report(problems)
+
+
 def test_errors_are_named():
     allowed = ("workers/task.py", "app/web/errors.py")
     report(
