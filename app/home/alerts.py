@@ -1,5 +1,5 @@
 """What costs money now or soon cannot be paid: models that are served by the hour, and budgets that run out.
-Called by queries.py.
+And what lies on one machine alone. Called by queries.py.
 """
 
 from dataclasses import dataclass
@@ -9,10 +9,12 @@ from sqlmodel import Session, col, select
 
 from app.catalog.models import model_label
 from app.clock import now
+from app.config import settings
 from app.lab.actor import Actor
 from app.lab.budgets import BudgetLine
 from app.lab.money_notes import low_budgets
 from app.providers import providers
+from app.stored_files import unsettled
 from app.tables import DeploymentRow, DeploymentState, Run
 
 
@@ -32,10 +34,11 @@ class Served:
 
 @dataclass(frozen=True)
 class Alerts:
-    """Both lists; empty on most days."""
+    """What is served, which budgets run low, and how many files the bucket does not take; empty on most days."""
 
     served: list[Served]
     low: list[BudgetLine]
+    unsettled: int = 0
 
 
 def alerts(session: Session, actor: Actor) -> Alerts:
@@ -49,7 +52,8 @@ def alerts(session: Session, actor: Actor) -> Alerts:
         )
         .order_by(col(DeploymentRow.id))
     )
-    return Alerts([_served(row, model) for row, model in rows], low_budgets(session, actor))
+    files = unsettled(session)[0] if settings().s3_bucket else 0
+    return Alerts([_served(row, model) for row, model in rows], low_budgets(session, actor), files)
 
 
 def _served(row: DeploymentRow, model: str) -> Served:
