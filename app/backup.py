@@ -23,6 +23,7 @@ from app.config import settings
 from app.database_rows import kind_of, read_rows, tables_of
 from app.db import engine
 from app.errors import Conflict, Invalid, Unavailable
+from app.stored_files import bring
 from app.vault import fingerprint, present_key
 from app.version import code_version
 
@@ -153,6 +154,9 @@ def data_files() -> Iterator[Path]:
 
 def _write_files(archive: ZipFile, manifest: Manifest) -> None:
     folder, known = settings().folder, dict[str, str]()
+    # Copies that were evicted here come back from the bucket first.
+    for name in ("datasets", "runs", "exports") if settings().s3_bucket else ():
+        bring(folder / name)
     for path in data_files():
         name = path.relative_to(folder).as_posix()
         try:
