@@ -109,7 +109,7 @@ def list_runs(session: Session, actor: Actor, chosen: RunFilter, after: str = ""
         where.append(col(Run.state).in_(ACTIVE if chosen.state == UNDER_WAY else (chosen.state,)))
     if chosen.order == NEWEST:
         return _newest(session, where, after)
-    return _ranked(session, where, ranking_metrics()[chosen.order], after)
+    return _ranked(session, where, ranking_metrics()[chosen.order], after, few=bool(chosen.model))
 
 
 def models_of(session: Session, actor: Actor) -> list[str]:
@@ -151,16 +151,19 @@ def _primary_scores(session: Session, run_ids: Sequence[int]) -> dict[tuple[int,
     return {(runs[row.scoring_id], row.name): row for row in found}
 
 
-def _ranked(session: Session, where: list[Any], metric: Metric, after: str) -> RunPage:
-    """Best first by one index: scores in order, each with its run, until the page is full."""
+def _ranked(session: Session, where: list[Any], metric: Metric, after: str, few: bool) -> RunPage:
+    """Best first by one index: scores in order, each with its run, until the page is full. Where the filter leaves
+    `few` runs, the database may take these first and sort."""
     falls = metric.direction == "higher"
     newer = aliased(Scoring)
+    # A sum is no column of an index: scores are not looked up for each run, they lead.
+    walked = col(Score.scoring_id) + 0
     place = tuple_(col(Score.value), col(Score.scoring_id))
     query = (
         _named(Score.scoring_id, Score.value, Score.low, Score.high)
         .join(Evaluation, col(Evaluation.run_id) == Run.id)
         .join(Scoring, col(Scoring.evaluation_id) == Evaluation.id)
-        .join(Score, col(Score.scoring_id) == Scoring.id)
+        .join(Score, (col(Score.scoring_id) if few else walked) == Scoring.id)
         .where(*where, not_locked(), Evaluation.part == "test")
         .where(Score.name == metric.name, Score.subset == "all", col(Score.value).is_not(None))
         .where(~exists().where(col(newer.evaluation_id) == Evaluation.id, col(newer.id) > col(Scoring.id)))
