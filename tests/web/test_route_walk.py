@@ -91,3 +91,12 @@ def test_no_api_schema_for_strangers(stranger):
         "/api/v1/openapi.json",
     ):
         assert stranger.get(path).status_code in (401, 404), path
+
+
+@pytest.mark.laptop
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PROPFIND", "get"])
+@pytest.mark.parametrize(
+    "path", ["/datasets", "/lab%2Faudit", "/api/v1/runs/", "/lab//projects", "/LAB/PROJECTS"]
+)
+def test_odd_methods_and_spellings_open_nothing(stranger, method, path):
+    assert stranger.request(method, path).status_code in (307, 401, 403, 404, 405)
