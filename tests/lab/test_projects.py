@@ -61,18 +61,18 @@ def test_an_archived_project_changes_no_more(session, actor, student):
 
 
 def test_members_come_and_go(client, session, actor, student):
-    other = projects.make_project(session, actor, "Other")
+    other = projects.make_project(session, actor, "Other").id
     session.commit()
     with pytest.raises(NotFound):
-        projects.find_project(session, student, other.id or 0)
+        projects.find_project(session, student, other)
     session.rollback()
-    path = f"/api/v1/projects/{other.id}/members/{student.member_id}"
+    path = f"/api/v1/projects/{other}/members/{student.member_id}"
     assert [client.put(path).status_code for _ in range(2)] == [204, 204]
-    there = Actor(student.member_id, other.id or 0, student.name, student.role)
+    there = Actor(student.member_id, other, student.name, student.role)
     secret = make_token(session, there, TokenKind.API, "there")
     cookie = make_token(session, there, TokenKind.SESSION)
     session.commit()
-    assert actor_for(session, secret, TokenKind.API).project_id == other.id
+    assert actor_for(session, secret, TokenKind.API).project_id == other
     session.rollback()
     assert client.delete(path).status_code == 204
     assert client.delete(path).status_code == 404
