@@ -13,6 +13,7 @@ from app.db import session_scope
 from app.errors import Conflict, Invalid, NotFound, SignInNeeded
 from app.lab.access import actor_of
 from app.lab.actor import Actor, require_admin
+from app.lab.audit import record
 from app.lab.passwords import checked_password, hash_password, is_password
 from app.lab.sign_in import make_token
 from app.lab.sign_in_tries import begin_try, forgive
@@ -71,6 +72,8 @@ def sign_in_by_password(email: str, password: str, address: str) -> str:
         member = session.exec(select(Member).where(Member.email == email)).first()
     right = is_password(password, member.password_hash if member else "")
     if member is None or not right or member.disabled_at is not None:
+        with session_scope() as session:
+            record(session, None, "refused", "session", account=email[:100] if member else "unknown")
         raise SignInNeeded("That is not the address and password of an account here.", "")
     with session_scope() as session:
         # Looked at again: the password may have been changed while it was being checked.
@@ -88,6 +91,7 @@ def open_session(session: Session, member: Member) -> str:
     if actor is None:
         raise SignInNeeded("This account is disabled.", "Ask an admin of your lab.")
     member.seen_at = now()
+    record(session, actor, "signed in", "session")
     return make_token(session, actor, TokenKind.SESSION, "browser")
 
 

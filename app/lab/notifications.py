@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import func, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from app.clock import now
 from app.db import is_sqlite
@@ -107,7 +108,12 @@ def list_notes(session: Session, actor: Actor, kinds: Iterable[str] = KINDS) -> 
 
 def unread(session: Session, actor: Actor) -> int:
     """How many notifications the member has not read."""
-    return session.exec(select(func.count()).select_from(Notification).where(*_unread(actor))).one()
+    return session.exec(unread_of(actor)).one()
+
+
+def unread_of(actor: Actor) -> SelectOfScalar[int]:
+    """The query of that number, for pages that ask several things at once."""
+    return select(func.count()).select_from(Notification).where(*_unread(actor))
 
 
 def mark_read(session: Session, actor: Actor, note_id: int | None = None) -> None:

@@ -10,6 +10,7 @@ from app.clock import in_seconds, now
 from app.errors import SignInNeeded
 from app.lab.access import actor_of
 from app.lab.actor import Actor
+from app.lab.audit import record
 from app.tables import Member, Scope, Token, TokenKind
 
 DAY = 24 * 3600
@@ -77,6 +78,7 @@ def redeem_sign_in(session: Session, secret: str) -> str:
     actor = actor_of(session, link, member) if member else None
     if actor is None:
         raise SignInNeeded("This account is disabled.", "Ask an admin of your lab.")
+    record(session, actor, "signed in", "session", by="one-time link")
     return make_token(session, actor, TokenKind.SESSION, "browser")
 
 

@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 from app.db import new_session
 from app.format import plural
 from app.lab.actor import Actor, open_to, why_not
+from app.lab.notifications import unread_of
 from app.render import render
 from app.tables import ACTIVE, Dataset, Experiment, Project, Run
 
@@ -66,7 +67,7 @@ def is_htmx(request: Request) -> bool:
 
 
 def _rail(path: str, actor: Actor | None) -> tuple[list[NavItem], list[str], Projects]:
-    counts: tuple[int, int, int] = (0, 0, 0)
+    counts: tuple[int, int, int, int] = (0, 0, 0, 0)
     projects: Projects = []
     if actor:
         with new_session(write=False) as session:
@@ -76,7 +77,7 @@ def _rail(path: str, actor: Actor | None) -> tuple[list[NavItem], list[str], Pro
         ("Experiments", "/experiments", counts[1] or None),
         ("Compare", "/compare", None),
         ("Models", "/models", None),
-        ("Lab", "/lab", None),
+        ("Lab", "/lab", counts[3] or None),
     ]
     noun = "/" + path.split("/")[1]
     # Pages without an entry of their own stand under another.
@@ -103,7 +104,9 @@ def _projects(session: Session, actor: Actor) -> Projects:
     return [(key or 0, name, key == actor.project_id) for key, name in found] if len(found) > 1 else []
 
 
-def _counts(session: Session, actor: Actor) -> tuple[int, int, int]:
+def _counts(session: Session, actor: Actor) -> tuple[int, int, int, int]:
+    """Datasets, experiments and active runs of the project, and what the member has not read."""
+
     def total(table: type[Any], *where: Any) -> Any:
         return (
             select(func.count())
@@ -113,6 +116,11 @@ def _counts(session: Session, actor: Actor) -> tuple[int, int, int]:
         )
 
     row = session.execute(
-        select(total(Dataset), total(Experiment), total(Run, col(Run.state).in_(ACTIVE)))
+        select(
+            total(Dataset),
+            total(Experiment),
+            total(Run, col(Run.state).in_(ACTIVE)),
+            unread_of(actor).scalar_subquery(),
+        )
     ).one()
-    return row[0], row[1], row[2]
+    return row[0], row[1], row[2], row[3]

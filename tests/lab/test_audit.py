@@ -7,6 +7,7 @@ from fastapi.testclient import TestClient
 from sqlmodel import Session, select
 
 from app.lab.actor import Actor
+from app.lab.passwords import hash_password
 from app.tables import AuditEntry, Member, ProjectMember
 from tests.stack import rule_rows
 from workers.datasets import check as check_dataset
@@ -53,6 +54,16 @@ def test_a_launch_has_its_own_line_and_a_plan_none(client: TestClient, session: 
     assert entries(session)[1:] == [("Lab", "launched", "experiment")]
     (row,) = session.exec(select(AuditEntry).where(AuditEntry.action == "launched")).all()
     assert (row.object_id, row.about["runs"]) == (launched.json()["id"], 1)
+
+
+def test_signing_in_and_failing_to_have_a_line(client: TestClient, session: Session, actor: Actor) -> None:
+    member = session.get_one(Member, actor.member_id)
+    member.email, member.password_hash = "anna@example.org", hash_password("correct horse 1")
+    session.commit()
+    headers = {"sec-fetch-site": "same-origin"}
+    for password in ("wrong horse 1", "correct horse 1"):
+        client.post("/sign-in", data={"email": "anna@example.org", "password": password}, headers=headers)
+    assert entries(session) == [("", "refused", "session"), ("Lab", "signed in", "session")]
 
 
 @pytest.mark.laptop
