@@ -1,10 +1,11 @@
 """Two projects with one row of each kind, and everybody who may or may not reach them; for tests of rights."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlmodel import Session, select
 
-from app.clock import now
+from app.clock import in_seconds, now
 from app.lab.actor import Actor
 from app.lab.sign_in import make_token
 from app.tables import (
@@ -33,6 +34,7 @@ from app.tables import (
 from app.vault import seal
 from tests.pages import add_dataset, add_experiment
 
+JUDGE = {"base_url": "https://example.org/v1", "model": "judge"}
 # Everybody who acts; "other" is a member of the other project alone, "both" of both.
 ROLES = ("admin", "member", "viewer", "other", "both", "disabled", "removed")
 
@@ -77,81 +79,86 @@ def seed_lab(session: Session) -> Lab:
 
 def seed_project(session: Session, actor: Actor) -> dict[str, int]:
     """One row of each kind that belongs to a project, by the name of its path parameter."""
-    owner = {"project_id": actor.project_id, "maker_id": actor.member_id}
-    key = f"{actor.project_id:064d}"
     dataset = add_dataset(session, actor, f"dataset of {actor.name}")
     runs = [{"model": "baseline/majority", "score": (0.5, 0.4, 0.6)}, {"model": "baseline/nearest"}]
     experiment = add_experiment(session, actor, dataset, f"experiment of {actor.name}", runs)
     run_id = session.exec(select(Run.id).where(Run.experiment_id == experiment.id).order_by(Run.id)).first()
     split_id = session.exec(select(Split.id).where(Split.dataset_id == dataset.id)).one()
-    evaluation_id = session.exec(select(Evaluation.id).where(Evaluation.run_id == run_id)).one()
-    place = {"base_url": "https://example.org/v1", "model": "judge"}
-    endpoint = Endpoint(**owner, name="judge", **place)
-    machine = Machine(**owner, name=f"machine {actor.project_id}", kind="ssh")
-    credential = Credential(**owner, provider="together", host="https://example.org", sealed_key=seal("key"))
-    budget = Budget(**owner, scope="project", cap_microdollars=1_000_000)
-    export = Export(**owner, run_id=run_id, kind="gguf")
-    channel = Channel(**owner, member_id=actor.member_id, medium="webhook", sealed_target=seal("x"))
-    about = {"address": f"runs={run_id}", "runs": [run_id], "title": "shared"}
-    share = Token(
-        member_id=actor.member_id, project_id=actor.project_id, kind=TokenKind.SHARE, digest=key, about=about
-    )
-    note = Notification(
-        member_id=actor.member_id, project_id=actor.project_id, key=key, kind="run", title="A run ended"
-    )
-    remote = {"provider": "together", "base_url": "https://example.org", "launch_key": key}
-    orphan = OrphanJob(
-        project_id=actor.project_id,
-        account_run_id=run_id,
-        remote_id=key,
-        found_at=now(),
-        looked_at=now(),
-        **remote,
-    )
-    deployment = DeploymentRow(project_id=actor.project_id, run_id=run_id, asked_at=now(), **remote)
-    rows = {
-        "endpoint_id": endpoint,
-        "machine_id": machine,
-        "credential_id": credential,
-        "budget_id": budget,
-        "export_id": export,
-        "channel_id": channel,
-        "share_id": share,
-        "note_id": note,
-        "orphan_id": orphan,
-        "deployment_id": deployment,
-    }
+    rows = {**_lab_rows(actor), **_run_rows(actor, run_id or 0)}
     session.add_all(rows.values())
     session.flush()
-    judging = Judging(
-        **owner,
-        run_id=run_id,
-        evaluation_id=evaluation_id,
-        endpoint_id=endpoint.id,
-        scale="right",
-        prompt="?",
-        prompt_sha256=key,
-        items=2,
-        of_items=2,
-        **place,
-    )
-    request = BudgetRequest(**owner, budget_id=budget.id, more_microdollars=5)
-    session.add_all([judging, request])
-    session.flush()
-    session.add(JudgeMark(judging_id=judging.id or 0, number=0))
-    session.flush()
+    ids = {name: row.id or 0 for name, row in rows.items()}
     token = session.exec(
         select(Token.id).where(Token.member_id == actor.member_id, Token.kind == "api")
     ).first()
     return {
-        **{name: row.id or 0 for name, row in rows.items()},
+        **ids,
+        **_dependent_rows(session, actor, run_id or 0, ids),
         "dataset_id": dataset.id or 0,
         "experiment_id": experiment.id or 0,
         "run_id": run_id or 0,
         "split_id": split_id or 0,
-        "judging_id": judging.id or 0,
-        "request_id": request.id or 0,
         "project_id": actor.project_id,
         "member_id": actor.member_id,
         "token_id": token or 0,
     }
+
+
+def _owner(actor: Actor) -> dict[str, int]:
+    return {"project_id": actor.project_id, "maker_id": actor.member_id}
+
+
+def _key(actor: Actor) -> str:
+    return f"{actor.project_id:064d}"
+
+
+def _lab_rows(actor: Actor) -> dict[str, Any]:
+    """What belongs to the project or to its member, and to no run."""
+    owner, member = _owner(actor), {"member_id": actor.member_id}
+    return {
+        "endpoint_id": Endpoint(**owner, name="judge", **JUDGE),
+        "machine_id": Machine(**owner, name=f"machine {actor.project_id}", kind="ssh"),
+        "credential_id": Credential(
+            **owner, provider="together", host="https://example.org", sealed_key=seal("key")
+        ),
+        "budget_id": Budget(**owner, scope="project", cap_microdollars=1_000_000),
+        "channel_id": Channel(
+            **owner, **member, medium="webhook", sealed_target=seal("https://example.org/x")
+        ),
+        "note_id": Notification(
+            project_id=actor.project_id, **member, key=_key(actor), kind="done", title="A run ended"
+        ),
+    }
+
+
+def _run_rows(actor: Actor, run_id: int) -> dict[str, Any]:
+    """What belongs to a run."""
+    project, key = {"project_id": actor.project_id}, _key(actor)
+    remote = {"provider": "together", "base_url": "https://example.org", "launch_key": key}
+    about = {"runs": str(run_id), "inputs": True, "export_id": 0}
+    return {
+        "export_id": Export(**_owner(actor), run_id=run_id, kind="gguf"),
+        "share_id": Token(
+            **project, member_id=actor.member_id, kind=TokenKind.SHARE, digest=key, about=about,
+            expires_at=in_seconds(3600),
+        ),
+        "orphan_id": OrphanJob(
+            **project, **remote, account_run_id=run_id, remote_id=key, found_at=now(), looked_at=now()
+        ),
+        "deployment_id": DeploymentRow(**project, **remote, run_id=run_id, asked_at=now()),
+    }  # fmt: skip
+
+
+def _dependent_rows(session: Session, actor: Actor, run_id: int, ids: dict[str, int]) -> dict[str, int]:
+    """What points at others of these rows."""
+    evaluation_id = session.exec(select(Evaluation.id).where(Evaluation.run_id == run_id)).one()
+    judging = Judging(
+        **_owner(actor), run_id=run_id, evaluation_id=evaluation_id, endpoint_id=ids["endpoint_id"], scale="right",
+        prompt="?", prompt_sha256=_key(actor), items=2, of_items=2, **JUDGE,
+    )  # fmt: skip
+    request = BudgetRequest(**_owner(actor), budget_id=ids["budget_id"], more_microdollars=5)
+    session.add_all([judging, request])
+    session.flush()
+    session.add(JudgeMark(judging_id=judging.id or 0, number=0))
+    session.flush()
+    return {"judging_id": judging.id or 0, "request_id": request.id or 0}

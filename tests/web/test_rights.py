@@ -234,7 +234,7 @@ def test_whoever_may_look_sees_every_page(web, lab, who):
     refused = []
     for method, path in CLOSED:
         if method != "GET" or path.startswith(
-            ("/lab/audit", "/api/v1/audit", "/lab/members", "/api/v1/members")
+            ("/metrics", "/lab/audit", "/api/v1/audit", "/lab/members", "/api/v1/members")
         ):
             continue
         if (status := ask(web, lab, who, method, path, lab.mine).status_code) in (401, 403):
