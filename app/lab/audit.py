@@ -48,7 +48,8 @@ class AuditLine:
     @property
     def said(self) -> str:
         """What else is known, in one line."""
-        return ", ".join(f"{name} {value}" for name, value in self.about.items() if value not in ("", None))
+        told = [(name, value) for name, value in self.about.items() if value not in ("", None)]
+        return ", ".join(str(value) if name == "name" else f"{name} {value}" for name, value in told)
 
 
 def record(
