@@ -19,7 +19,7 @@ from app.lab.actor import Actor, first_actor
 from app.lab.sign_in import make_token
 from app.migrate import migrate
 from app.tables import TokenKind
-from tests.fresh import forget_settings, share_compiled
+from tests.fresh import application, forget_settings, share_compiled
 
 for name in [name for name in os.environ if name.startswith("TUNEBOOK_")]:
     # The settings of whoever runs the tests are theirs. The one that stays is no setting: it tells tests/providers
@@ -148,12 +148,10 @@ def actor(session: Session) -> Actor:
 @pytest.fixture
 def client(session: Session, actor: Actor) -> Iterator[TestClient]:
     """The whole application with an API token; errors come back as answers, as they do for users."""
-    from app.main import create_app
-
     secret = make_token(session, actor, TokenKind.API, "tests")
     session.commit()
     headers = {"authorization": f"Bearer {secret}"}
     with TestClient(
-        create_app(), base_url="http://localhost", headers=headers, raise_server_exceptions=False
+        application(), base_url="http://localhost", headers=headers, raise_server_exceptions=False
     ) as opened:
         yield opened

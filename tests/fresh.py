@@ -1,11 +1,14 @@
 """Makes a test process read its settings anew. Used by conftest and by tests that change settings."""
 
+from functools import lru_cache
 from typing import Any
 
+from fastapi import FastAPI
 from sqlalchemy import Engine
 
 from app import db, queue
 from app.config import settings
+from app.log import set_up_logging
 from app.settings import access
 
 
@@ -18,6 +21,21 @@ def forget_settings(close: bool = False) -> None:
     settings.cache_clear()
     queue.producer.cache_clear()
     access._written.cache_clear()
+
+
+def application() -> FastAPI:
+    """The whole application, made once for each test process: it keeps nothing of a test but what the settings say."""
+    made = _application()
+    # Where log lines go changes with each test.
+    set_up_logging()
+    return made
+
+
+@lru_cache
+def _application() -> FastAPI:
+    from app.main import create_app
+
+    return create_app()
 
 
 def share_compiled() -> None:

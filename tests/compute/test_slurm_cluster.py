@@ -103,7 +103,9 @@ def test_one_job_for_a_key_and_one_cancel_for_it(site: Site, cluster: Cluster, t
     COMPUTE.cancel(site, handle)
     wait_for(lambda: not carriers(asked.launch_key))
     ended = COMPUTE.status(site, handle)
-    assert (ended.phase, ended.state) == (Phase.GONE, "CANCELLED")
+    # Whether its script still wrote down how it ended is a race.
+    assert ended.phase in (Phase.GONE, Phase.ENDED)
+    assert ended.state == "CANCELLED"
 
 
 def test_what_slurm_refuses_leaves_nothing(site: Site, tmp_path: Path):

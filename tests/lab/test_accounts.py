@@ -14,10 +14,10 @@ from app.lab import accounts, first_start, invitations
 from app.lab.passwords import checked_password, hash_password, is_password
 from app.lab.sign_in import make_token
 from app.lab.sign_in_tries import begin_try, network
-from app.main import create_app
 from app.tables import Member, Role, SignInTry, Token, TokenKind
 from app.web.local_path import local_path
 from app.web.session import COOKIE
+from tests.fresh import application
 
 GOOD, OTHER = "violet anchor 42 rain", "seven quiet lamps burn"
 WEAK = [
@@ -39,7 +39,7 @@ WEAK += ["ada@example.org", "x" * 201, "nul\x00nul nul"]
 def visitor(actor):
     """A browser on our own pages, without a session."""
     headers = {"sec-fetch-site": "same-origin"}
-    with TestClient(create_app(), "http://localhost", headers=headers, follow_redirects=False) as opened:
+    with TestClient(application(), "http://localhost", headers=headers, follow_redirects=False) as opened:
         yield opened
 
 

@@ -8,8 +8,8 @@ from sqlmodel import Session
 
 from app.lab.actor import Actor
 from app.lab.sign_in import make_token
-from app.main import create_app
 from app.tables import TokenKind
+from tests.fresh import application
 
 SAME_SITE = {"sec-fetch-site": "same-origin"}
 
@@ -17,7 +17,7 @@ SAME_SITE = {"sec-fetch-site": "same-origin"}
 @pytest.fixture
 def stranger(actor: Actor) -> Iterator[TestClient]:
     """Nobody: no cookie, no token, but requests from our own pages."""
-    app = create_app()
+    app = application()
     with TestClient(
         app, "http://localhost", headers=SAME_SITE, follow_redirects=False, raise_server_exceptions=False
     ) as opened:

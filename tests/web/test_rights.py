@@ -9,9 +9,9 @@ from fastapi.testclient import TestClient
 from sqlmodel import Session
 
 from app.clock import now
-from app.main import create_app
 from app.tables import Member, ProjectMember, Token
 from app.web.session import COOKIE, OWN_CHANGES
+from tests.fresh import application
 from tests.web.conftest import SAME_SITE
 from tests.web.lab_rows import Lab, seed_lab
 from tests.web.test_route_walk import CLOSED
@@ -73,7 +73,7 @@ def lab(session: Session) -> Lab:
 @pytest.fixture
 def web(lab: Lab) -> Iterator[TestClient]:
     """The application; each request says who asks."""
-    app = create_app()
+    app = application()
     with TestClient(app, "http://localhost", follow_redirects=False, raise_server_exceptions=False) as opened:
         yield opened
 

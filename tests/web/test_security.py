@@ -109,7 +109,10 @@ def test_headers_are_on_every_answer(member, name):
         def fault() -> None:
             raise RuntimeError("made by this test")
 
+        # An application of its own: the other tests share theirs.
+        member.app = create_app()
         member.app.add_api_route("/fault", fault)
+        member._transport.app = member.app
     answer = member.request(method, path)
     assert answer.status_code == status
     for header, value in HEADERS.items():
