@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from app.clock import in_seconds, now
+from app.clock import now
 from app.comparisons.run_ids import parse_runs
 from app.errors import Invalid, NotFound
 from app.exports.paper_queue import queue_paper
@@ -62,13 +62,9 @@ def share_comparison(session: Session, actor: Actor, runs: str, inputs: bool, da
         )
     export = queue_paper(session, actor, {"runs": runs, "inputs": inputs, "data": False})
     title = f"{state.dataset.name}: comparison of {len(state.runs)} runs"[:200]
-    secret = make_token(session, actor, TokenKind.SHARE, title)
-    token = session.exec(select(Token).where(Token.digest == digest(secret))).one()
-    token.project_id, token.expires_at = actor.project_id, in_seconds(days * DAY)
-    token.about = {"export_id": export.id, "runs": runs, "inputs": inputs}
-    session.add(token)
-    session.flush()
-    record(session, actor, "changed", "share: made", token.id, runs=runs, inputs=inputs, days=days)
+    about = {"export_id": export.id, "runs": runs, "inputs": inputs}
+    secret = make_token(session, actor, TokenKind.SHARE, title, seconds=days * DAY, about=about)
+    record(session, actor, "changed", "share: made", runs=runs, inputs=inputs, days=days)
     return secret
 
 

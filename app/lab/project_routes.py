@@ -1,7 +1,5 @@
 """Pages of projects: the list, one project with its members, and entering one."""
 
-import re
-
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlmodel import Session
@@ -10,12 +8,11 @@ from app.errors import Invalid
 from app.lab import projects
 from app.lab.actor import Actor
 from app.web.forms import Posted, text, whole
+from app.web.local_path import local_path
 from app.web.pages import page, see
 from app.web.session import Acting, Database
 
 router = APIRouter()
-# A path of ours and nothing that a browser could take for another site's.
-OUR_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 
 
 @router.get("/lab/projects")
@@ -87,8 +84,7 @@ def remove_member(project_id: int, member_id: int, session: Database, actor: Act
 def enter_project(project_id: int, session: Database, actor: Acting, form: Posted) -> Response:
     """This browser works in the project from now on; goes on to the form's `next`, a path of ours."""
     projects.enter_project(session, actor, project_id)
-    after = text(form, "next")
-    return see(after if OUR_PATH.fullmatch(after) else "/")
+    return see(local_path(text(form, "next")))
 
 
 def _list(

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from typing import Any
 
 from sqlalchemy import update
 from sqlmodel import Session, col, select
@@ -33,9 +34,10 @@ def make_token(
     *,
     scope: Scope = Scope.WRITE,
     seconds: float | None = None,
+    about: dict[str, Any] | None = None,
 ) -> str:
     """A new secret for the actor in their project; only its hash is kept. It lives `seconds`, or as long as SECONDS
-    says for its kind."""
+    says for its kind; `about` is what its kind needs beside."""
     secret = new_secret()
     session.add(
         Token(
@@ -44,6 +46,7 @@ def make_token(
             scope=scope,
             kind=kind,
             name=name,
+            about=about or {},
             digest=digest(secret),
             expires_at=in_seconds(SECONDS[kind] if seconds is None else seconds),
         )

@@ -1,4 +1,4 @@
-"""Where a form may lead on to: pages of ours and nothing else. Used by sign-in."""
+"""Where a form may lead on to: pages of ours and nothing else. Used by sign-in and the switch of projects."""
 
 import re
 
