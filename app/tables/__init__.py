@@ -4,6 +4,15 @@ from app.tables.audit import AuditEntry
 from app.tables.budget import Budget, Period, Reservation
 from app.tables.credential import Credential, CredentialState, ProviderSetting, StoredOffer
 from app.tables.dataset import Dataset, DatasetState
+from app.tables.door import (
+    AskedQuestion,
+    DoorBatch,
+    DoorBatchState,
+    DoorCall,
+    DoorFile,
+    DoorJob,
+    ModelAlias,
+)
 from app.tables.endpoint import Endpoint, EndpointState
 from app.tables.evaluation import Evaluation
 from app.tables.experiment import Experiment, Look
@@ -42,6 +51,7 @@ __all__ = [
     "ACTIVE",
     "FINAL",
     "LOOKED_AT",
+    "AskedQuestion",
     "AuditEntry",
     "Budget",
     "BudgetRequest",
@@ -54,6 +64,11 @@ __all__ = [
     "DeliveryState",
     "DeploymentRow",
     "DeploymentState",
+    "DoorBatch",
+    "DoorBatchState",
+    "DoorCall",
+    "DoorFile",
+    "DoorJob",
     "Endpoint",
     "EndpointState",
     "Evaluation",
@@ -72,6 +87,7 @@ __all__ = [
     "MachineState",
     "MarkState",
     "Member",
+    "ModelAlias",
     "Notification",
     "OrphanJob",
     "OrphanState",

@@ -39,6 +39,8 @@ class Project(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(max_length=200)
+    # Whether questions and answers that pass the door are kept.
+    records_answers: bool = False
     created_at: datetime = Field(default_factory=now, sa_type=UtcTime)  # type: ignore[call-overload]
     archived_at: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
 

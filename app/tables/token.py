@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import BigInteger
 from sqlmodel import Field, SQLModel
 
 from app.clock import now
@@ -40,6 +41,8 @@ class Token(SQLModel, table=True):
     scope: str = Field(default=Scope.WRITE, max_length=20)
     # What the kind needs beside: an invitation's {email, role, projects}, a share's {address, title}.
     about: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    # What may be spent by it at the door, in all; None: only the budgets say.
+    budget_microdollars: int | None = Field(default=None, sa_type=BigInteger)
     kind: str = Field(max_length=20)
     name: str = Field(default="", max_length=200)
     digest: str = Field(max_length=64, unique=True)
