@@ -46,14 +46,22 @@ def restore(
     from app.restore import checked, opened
     from app.restore import restore as run
 
+    held = None
     if check:
         with opened(file) as archive:
             made = checked(archive)
     else:
-        made = run(file, without_secrets)
+        made, held = run(file, without_secrets)
     rows = sum(table["rows"] for table in made.tables.values())
     words = "is whole" if check else "restored"
     typer.echo(f"{words}: {rows:,} rows, {len(made.files):,} files of {made.made_at}, schema {made.schema}")
+    if held and held.looked_for:
+        typer.echo(
+            f"{held.looked_for} run(s) may have a job at a service or machine that the old server started after the "
+            "backup. It is looked for by its key; what is not found waits on the run's page for your decision."
+        )
+    if held and held.begun_again:
+        typer.echo(f"{held.begun_again} run(s) of this machine go on from their newest checkpoint.")
 
 
 def move(

@@ -10,6 +10,7 @@ from zipfile import BadZipFile, ZipFile
 
 from alembic import command
 from sqlalchemy import Connection, text
+from sqlmodel import Session
 
 from app.backup import FORMAT, KEY, LEFT_OUT, MANIFEST, PIECE, Manifest
 from app.config import settings
@@ -17,6 +18,7 @@ from app.database_rows import count_rows, filling, tables_of, write_rows
 from app.db import engine
 from app.errors import Conflict, Invalid, Unavailable
 from app.migrate import alembic_config, known_schemas, reachable
+from app.runs.restored import Held, hold_back
 from app.up import make_folder, only_one
 from app.vault import fingerprint, key_file, present_key, put_key
 
@@ -24,9 +26,11 @@ AGAIN = "Take another backup: this one cannot be trusted."
 MARK = "restoring"
 
 
-def restore(path: Path, without_secrets: bool = False) -> Manifest:
-    """Puts a backup back. All is checked before anything is written; rows come in one transaction after the files,
-    and a restore that was killed may be run again.
+def restore(path: Path, without_secrets: bool = False) -> tuple[Manifest, Held]:
+    """Puts a backup back; gives what it holds, and how many runs must not simply go on (app/runs/restored.py).
+
+    All is checked before anything is written; rows come in one transaction after the files, and a restore that was
+    killed may be run again.
 
     Raises Invalid for a backup that is truncated, altered or of a newer Tunebook, Conflict for a target that is not
     empty or a Tunebook that runs on it, Unavailable for a wrong or absent master key.
@@ -34,11 +38,10 @@ def restore(path: Path, without_secrets: bool = False) -> Manifest:
     with opened(path) as archive:
         manifest = checked(archive)
         with only_one(make_folder()):
-            _restore(archive, manifest, without_secrets)
-    return manifest
+            return manifest, _restore(archive, manifest, without_secrets)
 
 
-def _restore(archive: ZipFile, manifest: Manifest, without_secrets: bool) -> None:
+def _restore(archive: ZipFile, manifest: Manifest, without_secrets: bool) -> Held:
     folder = settings().folder
     mark = folder / MARK
     if not mark.exists() or mark.read_text() != manifest.made_at:
@@ -53,7 +56,10 @@ def _restore(archive: ZipFile, manifest: Manifest, without_secrets: bool) -> Non
         for each in manifest.files:
             _extract(archive, each, folder)
         _fill(connection, archive, manifest)
+        with Session(connection) as session:
+            held = hold_back(session, manifest.made_at)
     mark.unlink()
+    return held
 
 
 def opened(path: Path) -> ZipFile:

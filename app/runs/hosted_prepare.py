@@ -63,6 +63,9 @@ def queued(run: Run, save: Save) -> None:
         elif row.sent == Sent.NO and (row.base_url, row.credential_id) != (access.base_url, credential_id):
             # Files that another account has are not there for this one.
             put(session, run, files={}, checked=False, **account)
+        elif row.credential_id is None:
+            # Made by a restore, which knows no accounts.
+            put(session, run, credential_id=credential_id)
         move(session, run, RunState.PREPARING, started_at=run.started_at or now(), error="", hint="")
 
 

@@ -40,6 +40,11 @@ from app.tables import RemoteJobRow, Run, RunState, Sent
 # A worker that was stopped longer than this between its commit and the call may not be the only one any more.
 FRESH_SECONDS = 5.0
 FILE_SECONDS = 3.0
+ENDED_UNHEARD = "The create was sent by a process that ended before its answer came."
+RESTORED = (
+    "Restored from a backup: the server that made it may have created this run's job afterwards. It is looked for, and "
+    "not created again meanwhile."
+)
 
 
 def submitting(run: Run, save: Save) -> None:
@@ -76,7 +81,8 @@ def _go_on(run: Run, save: Save, row: RemoteJobRow) -> None:
         if row.sent == Sent.YES:
             move(session, run, RunState.TRAINING)
         elif row.sent == Sent.SENDING:
-            lost(session, run, "The create was sent by a process that ended before its answer came.")
+            # Without a create of its own it was restored in this state: see restored.py.
+            lost(session, run, ENDED_UNHEARD if row.creates else RESTORED)
         else:
             move(session, run, RunState.FAILED, error=run.error or row.trouble)
 

@@ -14,10 +14,11 @@ from app.tables import FINAL, Run, RunState
 
 S = RunState
 MOVES: dict[RunState, tuple[RunState, ...]] = {
-    S.QUEUED: (S.PREPARING, S.SCORING, S.CANCELLED, S.FAILED, S.PAUSED),
+    # To unknown, from here and preparing: cancelled after a restore, when a job that no row knows may be there.
+    S.QUEUED: (S.PREPARING, S.SCORING, S.CANCELLED, S.FAILED, S.PAUSED, S.UNKNOWN),
     # Back to queued, from here to predicting: the worker's machine that it ran on is lost.
     # A run that only asks a model has nothing to submit.
-    S.PREPARING: (S.SUBMITTING, S.PREDICTING, S.QUEUED, S.CANCELLED, S.FAILED, S.PAUSED),
+    S.PREPARING: (S.SUBMITTING, S.PREDICTING, S.QUEUED, S.CANCELLED, S.FAILED, S.PAUSED, S.UNKNOWN),
     S.SUBMITTING: (S.TRAINING, S.QUEUED, S.CANCELLED, S.FAILED, S.UNKNOWN, S.PAUSED),
     # Back to submitting: the process was killed and is started again from its newest checkpoint.
     S.TRAINING: (S.PREDICTING, S.SCORING, S.SUBMITTING, S.QUEUED, S.CANCELLED, S.FAILED, S.PAUSED),

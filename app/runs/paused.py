@@ -53,14 +53,15 @@ def resume(session: Session, run: Run) -> bool:
     """Moves a paused run to where it goes on; False when it has moved meanwhile."""
     row = find_row(session, run.id) if place_of(run) == Place.HOSTED else None
     values = {"progress_note": "goes on", "error": "", "hint": ""}
-    return move(session, run, _next_state(row), **values)
+    return move(session, run, _next_state(run, row), **values)
 
 
-def _next_state(row: RemoteJobRow | None) -> RunState:
+def _next_state(run: Run, row: RemoteJobRow | None) -> RunState:
     if row is None or row.sent in (Sent.NO, Sent.REFUSED):
         return RunState.QUEUED
     if row.sent == Sent.SENDING:
-        return RunState.UNKNOWN
+        # One that was restored before its files were written gets them before its job is looked for.
+        return RunState.UNKNOWN if "tokens" in run.snapshot else RunState.QUEUED
     if row.phase == Phase.DONE and row.rescued_at is not None:
         return RunState.PREDICTING
     return RunState.TRAINING
