@@ -11,6 +11,7 @@ from app.tables.door import (
     DoorCall,
     DoorFile,
     DoorJob,
+    DoorJobState,
     ModelAlias,
 )
 from app.tables.endpoint import Endpoint, EndpointState
@@ -69,6 +70,7 @@ __all__ = [
     "DoorCall",
     "DoorFile",
     "DoorJob",
+    "DoorJobState",
     "Endpoint",
     "EndpointState",
     "Evaluation",

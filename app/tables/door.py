@@ -25,13 +25,25 @@ class DoorFile(Owned, table=True):
     sha256: str = Field(max_length=64)
     # The dataset that was made of it for a tuning job.
     dataset_id: int | None = Field(default=None, foreign_key="dataset.id")
+    # From then on it is as removed; None: it stays.
+    expires_at: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
     removed_at: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
+
+
+class DoorJobState(StrEnum):
+    """What there is of a tuning job: its files are looked at, or there is a run, which knows more, or neither."""
+
+    VALIDATING = "validating_files"
+    LAUNCHED = "launched"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class DoorJob(Owned, Leased, table=True):
     """A tuning job made at the door: an experiment with one run, once its data is checked."""
 
     __tablename__ = "door_job"
+    __table_args__ = (Index("ix_door_job_project_asked", "project_id", "asked_key", unique=True),)
 
     id: int | None = Field(default=None, primary_key=True)
     # "ftjob-" and 24 characters.
@@ -44,12 +56,20 @@ class DoorJob(Owned, Leased, table=True):
     model: str = Field(max_length=300)
     suffix: str = Field(default="", max_length=64)
     seed: int
+    state: str = Field(default=DoorJobState.VALIDATING, max_length=20, index=True)
+    # By whose token it was made, and so in whose budget it stays.
+    token_id: int | None = Field(default=None, foreign_key="token.id")
+    # SHA-256 of the caller's Idempotency-Key; the same again gives this job.
+    asked_key: str | None = Field(default=None, max_length=64)
     # As OpenAI's `method`: {"type": "supervised", "supervised": {"hyperparameters": {...}}}
     method: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     # Called `metadata` in the API; the name is taken in SQLModel.
     labels: dict[str, str] = Field(default_factory=dict, sa_type=Json)
-    # Set where no run could be made; with a run, the run says what went wrong.
+    # Set where no run could be made; with a run, the run says what went wrong. `error_param`: what it is about.
     error: str = Field(default="", max_length=2000)
+    error_param: str = Field(default="", max_length=60)
+    # What was done otherwise than asked, in sentences.
+    remarks: list[str] = Field(default_factory=list, sa_type=Json)
     cancel_asked: bool = False
     ended_at: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
 
@@ -71,6 +91,7 @@ class DoorBatch(Owned, Leased, table=True):
     """Many calls in one file, answered by a worker."""
 
     __tablename__ = "door_batch"
+    __table_args__ = (Index("ix_door_batch_project_asked", "project_id", "asked_key", unique=True),)
 
     id: int | None = Field(default=None, primary_key=True)
     # "batch_" and 24 characters.
@@ -90,6 +111,9 @@ class DoorBatch(Owned, Leased, table=True):
     failed: int = 0
     input_tokens: int = Field(default=0, sa_type=BigInteger)
     output_tokens: int = Field(default=0, sa_type=BigInteger)
+    asked_key: str | None = Field(default=None, max_length=64)
+    # How long its output and error files stay; None: until somebody removes them.
+    output_seconds: int | None = None
     expires_at: datetime = Field(sa_type=UtcTime)  # type: ignore[call-overload]
     started_at: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
     cancel_asked_at: datetime | None = Field(default=None, sa_type=UtcTime)  # type: ignore[call-overload]
