@@ -3,11 +3,13 @@
 TunebookError            500
 ├── Invalid              422   what was sent cannot be used; `fields` says where
 ├── NotFound             404   no such thing, or not yours
+│   └── ModelNotFound          no such model at the door
 ├── SignInNeeded         401
 ├── Forbidden            403
 ├── Conflict             409   the thing has moved on since you looked
 ├── TooLarge             413
 ├── TooMany              429   too often in a short time; says how long to wait
+├── OverBudget           429   a budget does not allow it; nothing was asked
 ├── Unavailable          503   something Tunebook needs is missing; says what to install
 └── ProviderError        502   a hosted service did not do what it was asked; `retryable` says whether asking
     │                          again can help
@@ -26,6 +28,10 @@ class TunebookError(Exception):
 
     status = 500
     title = "Something went wrong"
+    # What programs tell it by at the door (app/door/error_shape.py), where its class says too little; and seconds after
+    # which asking again can help.
+    reason = ""
+    wait: float | None = None
 
     def __init__(self, message: str, hint: str = "", fields: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -48,6 +54,12 @@ class NotFound(TunebookError):
     title = "Not found"
     # (id, name) of another project of the member's that has it.
     project: tuple[int, str] | None = None
+
+
+class ModelNotFound(NotFound):
+    """No model answers to this name at the door."""
+
+    reason = "model_not_found"
 
 
 class SignInNeeded(TunebookError):
@@ -83,6 +95,14 @@ class TooMany(TunebookError):
 
     status = 429
     title = "Too many tries"
+
+
+class OverBudget(TunebookError):
+    """A budget of the lab or of the token does not allow it."""
+
+    status = 429
+    title = "No budget is left for it"
+    reason = "insufficient_quota"
 
 
 class Unavailable(TunebookError):

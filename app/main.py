@@ -7,6 +7,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from app.assets import STATIC
+from app.door.api import router as door
 from app.log import set_up_logging
 from app.web import api_docs, sign_in, telemetry
 from app.web.audit import Audit
@@ -68,6 +69,7 @@ def create_app() -> FastAPI:
         app.include_router(import_module(f"app.{noun}.routes").router, include_in_schema=False)
     for noun in API:
         app.include_router(import_module(f"app.{noun}.api").router, prefix="/api/v1", tags=[noun])
+    app.include_router(door, prefix="/v1", include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_error_handlers(app)
     return app

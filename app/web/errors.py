@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
-from app.errors import NotFound, SignInNeeded, TunebookError
+from app.door.error_shape import headers_of, shaped, status_of
+from app.errors import Invalid, NotFound, SignInNeeded, TunebookError
 from app.log import about, log
 from app.web.local_path import local_path
 from app.web.pages import page
@@ -27,7 +28,9 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def answer(request: Request, error: TunebookError, request_id: str = "") -> Response:
-    """An error as problem JSON (RFC 9457) under /api, else as a page."""
+    """An error in OpenAI's shape under /v1, as problem JSON (RFC 9457) under /api, else as a page."""
+    if request.url.path.startswith("/v1/"):
+        return JSONResponse(shaped(error), status_of(error), headers_of(error))
     if request.url.path.startswith("/api/") and request.url.path != "/api/docs":
         body = {
             "type": "about:blank",
@@ -77,11 +80,10 @@ async def _invalid_request(request: Request, error: Any) -> Response:
         ".".join(str(part) for part in problem["loc"][1:]): problem["msg"] for problem in error.errors()
     }
     where = ", ".join(f"{name or 'the request'}: {message}" for name, message in fields.items())
-    problem = TunebookError(
-        f"The request cannot be read ({where}).", "See /api/docs for what is expected.", fields
+    return answer(
+        request,
+        Invalid(f"The request cannot be read ({where}).", "See /api/docs for what is expected.", fields),
     )
-    problem.status, problem.title = 422, "That cannot be used as it is"
-    return answer(request, problem)
 
 
 async def _too_large(request: Request, error: Any) -> Response:

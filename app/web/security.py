@@ -3,6 +3,7 @@
 It is the outermost layer, so that no mount, static file or error page is outside it.
 """
 
+import json
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -10,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import subpath
 from app.config import settings
+from app.door.error_shape import shaped
+from app.errors import TunebookError
 from app.subpath import inside, outside
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -41,7 +44,7 @@ class Security:
         secured = _with_headers(send, cached=scope["path"].startswith("/static/"))
         refusal = _refusal(scope)
         if refusal:
-            await _refuse(secured, *refusal)
+            await _refuse(secured, scope["path"], *refusal)
             return None
         return await self.app(scope, receive, secured)
 
@@ -97,8 +100,12 @@ def _with_headers(send: Send, cached: bool) -> Send:
     return secured
 
 
-async def _refuse(send: Send, status: int, text: str) -> None:
-    body = text.encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+async def _refuse(send: Send, path: str, status: int, text: str) -> None:
+    body, kind = text.encode(), b"text/plain; charset=utf-8"
+    if path.startswith("/v1/"):
+        refused = TunebookError(text.strip())
+        refused.status = status
+        body, kind = json.dumps(shaped(refused)).encode(), b"application/json"
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

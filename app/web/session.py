@@ -20,6 +20,8 @@ from app.web.audit import begin, finish
 COOKIE = "tunebook_session"
 # For a collector with TUNEBOOK_METRICS_TOKEN; closed like every other route to whoever has it not.
 METRICS = "/metrics"
+# The OpenAI-compatible API.
+DOOR = "/v1/"
 
 
 def cookie_name() -> str:
@@ -93,7 +95,8 @@ def acting_member(request: Request) -> Actor:
 
 def _credential(request: Request) -> tuple[str, TokenKind]:
     header = request.headers.get("authorization", "")
-    if header:
+    # The door is for programs: a browser's cookie opens nothing there, whatever page makes it ask.
+    if header or request.url.path.startswith(DOOR):
         scheme, _, value = header.partition(" ")
         return (value.strip() if scheme.lower() == "bearer" else ""), TokenKind.API
     return request.cookies.get(cookie_name(), ""), TokenKind.SESSION
