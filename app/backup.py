@@ -24,7 +24,7 @@ from app.database_rows import kind_of, read_rows, tables_of
 from app.db import engine
 from app.errors import Conflict, Invalid, Unavailable
 from app.stored_files import bring
-from app.vault import fingerprint, present_key
+from app.vault import fingerprint, present_key, sealed_in_files
 from app.version import code_version
 
 FORMAT = 1
@@ -108,6 +108,7 @@ def _write(archive: ZipFile, with_key: bool) -> Manifest:
         for table in tables_of(connection).values():
             _write_table(archive, manifest, connection, table)
     _write_files(archive, manifest)
+    manifest.sealed += sum(1 for _ in sealed_in_files())
     if with_key and key:
         manifest.has_key = True
         archive.writestr(_entry(KEY), key)
@@ -155,7 +156,7 @@ def data_files() -> Iterator[Path]:
 def _write_files(archive: ZipFile, manifest: Manifest) -> None:
     folder, known = settings().folder, dict[str, str]()
     # Copies that were evicted here come back from the bucket first.
-    for name in ("datasets", "runs", "exports") if settings().s3_bucket else ():
+    for name in ("datasets", "runs", "exports", "door") if settings().s3_bucket else ():
         bring(folder / name)
     for path in data_files():
         name = path.relative_to(folder).as_posix()

@@ -25,10 +25,31 @@ def backup(
     path, made = run(target, with_key)
     rows = sum(table["rows"] for table in made.tables.values())
     size = path.stat().st_size / 1e6
+    _note(path.name, rows, len(made.files), with_key)
     typer.echo(f"{path}: {rows:,} rows, {len(made.files):,} files, {size:,.1f} MB, schema {made.schema}")
     if made.sealed and not made.has_key:
         typer.echo(
-            f"The {made.sealed} sealed secret(s) need vault.key (fingerprint {made.key}): keep it elsewhere."
+            f"The {made.sealed} sealed secret(s) need the master key (fingerprint {made.key}): keep it elsewhere."
+        )
+
+
+def _note(name: str, rows: int, files: int, with_key: bool) -> None:
+    """Tells the audit log, by which pages and doctor know the age of the last backup."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from app.db import session_scope
+    from app.lab.audit import BY, record
+
+    try:
+        with session_scope() as session:
+            session.info[BY] = "command line"
+            record(
+                session, None, "downloaded", "backup", name=name, rows=rows, files=files, with_key=with_key
+            )
+    except SQLAlchemyError as error:
+        # A backup before an update: the database may be older than this code, and the file is whole all the same.
+        typer.echo(
+            f"The audit log could not be told: {str(error.__cause__ or error).splitlines()[0]}", err=True
         )
 
 

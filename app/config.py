@@ -130,6 +130,11 @@ class Settings(BaseSettings):
         ge=0,
         description="most bytes of files in the bucket whose local copies stay; 0: all stay",
     )
+    vault_key: str = Field(
+        "",
+        repr=False,
+        description="master key that seals stored secrets; empty: vault.key in the data folder, made at first use",
+    )
     smtp_url: str = Field(
         "",
         repr=False,

@@ -27,7 +27,7 @@ from app.migrate import alembic_config
 from app.queue import producer
 from app.stored_files import unsettled
 from app.up import answers
-from app.vault import fingerprint, is_readable, key_file, present_key
+from app.vault import fingerprint, is_readable, key_file, key_place, present_key, sealed_in_files
 
 GIB = 1024**3
 LEAST_FREE = 2 * GIB
@@ -109,12 +109,16 @@ def _key() -> Check:
         return Check("master key", False, error.message, error.hint)
     except SQLAlchemyError:
         return Check("master key", True, "not compared: the database cannot be read")
-    found = f"{path}, fingerprint {present}" if present else "none yet, made with the first secret"
+    found = f"{key_place()}, fingerprint {present}" if present else "none yet, made with the first secret"
     if lost:
         to_do = (
             f"Put the {path.name} back that they were stored with, or enter them again on the Settings page."
         )
         return Check("master key", False, f"{found}; {lost} stored secret(s) cannot be decrypted", to_do)
+    if settings().vault_key:
+        return Check(
+            "master key", not path.exists(), found, f"{path} is not used: keep it elsewhere or remove it."
+        )
     private = not present or path.stat().st_mode & 0o077 == 0
     return Check("master key", private, found, f"Others can read it: chmod 600 '{path}'")
 
@@ -128,7 +132,7 @@ def _unreadable() -> int:
             if column.name.startswith("sealed_")
             for value in connection.execute(select(column)).scalars()
         ]
-    return sum(not is_readable(value) for value in sealed)
+    return sum(not is_readable(value) for value in (*sealed, *sealed_in_files()))
 
 
 def _has_database() -> bool:

@@ -3,24 +3,29 @@
 import smtplib
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import kombu.exceptions
 import psutil
 import redis.exceptions
-from sqlalchemy import text
+from sqlalchemy import func, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import select
 
 from app.clock import now
 from app.config import CAPABILITIES, settings
 from app.db import engine, session_scope
 from app.doctor import Check
+from app.lab.audit import last_backup
+from app.lab.page import backup_words
 from app.queue import producer
 from app.runs.hosts import workers_alive
+from app.tables import Run
 
 LEAST_POSTGRESQL = 14
 MOST_SKEW_SECONDS = 5.0
+OLDEST_BACKUP = timedelta(days=7)
 # File systems on which SQLite's locks and shared memory do not hold.
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "lustre", "glusterfs", "afs")
 
@@ -35,6 +40,7 @@ def server_checks() -> list[Check]:
         (bool(settings().database_url), _workers),
         (bool(settings().public_url), _address),
         (True, _open_port),
+        (True, _last_backup),
         (bool(settings().smtp_url), _mail),
     )
     return [look() for applies, look in looks if applies]
@@ -137,6 +143,19 @@ def _open_port() -> Check:
     to_do = "Listen on 127.0.0.1 behind a proxy with TLS, and set TUNEBOOK_PUBLIC_URL to its https address."
     found = f"{host}, this machine alone" if inside else f"{host}: others reach it"
     return Check("listens on", good, found, to_do)
+
+
+def _last_backup() -> Check:
+    """Nightly backups that have stopped, or a lab that works and has none."""
+    try:
+        with session_scope(write=False) as session:
+            made = last_backup(session)
+            since = made or session.exec(select(func.min(Run.created_at))).one()
+    except SQLAlchemyError:
+        return Check("last backup", True, "not looked up: the database cannot be read")
+    late = since is not None and now() - since > OLDEST_BACKUP
+    to_do = "Run `tunebook backup FOLDER` each night (docs/backup.md), and look why the last one did not run."
+    return Check("last backup", not late, backup_words(made), to_do)
 
 
 def _mail() -> Check:

@@ -20,7 +20,7 @@ from app.errors import Conflict, Invalid, Unavailable
 from app.migrate import alembic_config, known_schemas, reachable
 from app.runs.restored import Held, hold_back
 from app.up import make_folder, only_one
-from app.vault import fingerprint, key_file, present_key, put_key
+from app.vault import fingerprint, key_file, key_place, present_key, put_key
 
 AGAIN = "Take another backup: this one cannot be trusted."
 MARK = "restoring"
@@ -151,16 +151,16 @@ def _right_key(archive: ZipFile, manifest: Manifest, without_secrets: bool) -> b
         return b"" if present else own
     if present:
         raise Unavailable(
-            f"The master key {key_file()} is the wrong one: it has fingerprint {fingerprint(present)}, "
+            f"The master key {key_place()} is the wrong one: it has fingerprint {fingerprint(present)}, "
             f"the backup's secrets were sealed with {manifest.key}.",
-            "Put the right vault.key there, or restore with --without-secrets and enter the keys again.",
+            "Put the right one there, or restore with --without-secrets and enter the keys again.",
         )
     if own:
         return own
     raise Unavailable(
         f"The master key is missing: the backup holds {manifest.sealed} secret(s) sealed with the vault.key of "
         f"fingerprint {manifest.key}.",
-        f"Copy that vault.key to {key_file()}, or restore with --without-secrets and enter the keys again.",
+        f"Copy that vault.key to {key_file()}, or name its file in TUNEBOOK_VAULT_KEY_FILE; or restore with --without-secrets and enter the keys again.",
     )
 
 

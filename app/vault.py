@@ -1,11 +1,12 @@
-"""Secrets at rest: sealed with a key that lies in a file of its own, outside the database. Called by settings.
-
-A copy of the database alone opens nothing; whoever has the data folder has both.
+"""Secrets at rest: sealed with a master key that is a setting, or else a file of its own in the data folder. Called by
+settings, backup and doctor. A copy of the database alone opens nothing.
 """
 
 import hashlib
 import os
+import re
 import secrets
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,12 +16,26 @@ from app.config import settings
 from app.errors import Unavailable
 from app.log import hide
 
+# What `seal` gives: version 128, then a time whose upper half is zero, in base64.
+SEALED = re.compile(rb"gAAAAA[\w-]{70,}={0,2}")
 UNREADABLE = "It cannot be decrypted: the master key was lost or changed. Put the old vault.key back, or enter the key again."
 
 
 def key_file() -> Path:
-    """Where the key lies; readable by its owner alone."""
+    """Where the key lies that no setting gives; readable by its owner alone."""
     return settings().folder / "vault.key"
+
+
+def key_place() -> str:
+    """Where the key in force comes from, for messages."""
+    return "of the setting TUNEBOOK_VAULT_KEY" if settings().vault_key else str(key_file())
+
+
+def sealed_in_files() -> Iterator[str]:
+    """Secrets that are kept in files: what places for training hand to machines that are not up yet."""
+    for path in sorted((settings().folder / "machines").rglob("*.json")):
+        with suppress(FileNotFoundError):
+            yield from (found.decode() for found in SEALED.findall(path.read_bytes()))
 
 
 def seal(text: str) -> str:
@@ -42,7 +57,7 @@ def unseal(sealed: str) -> str:
     if text is None:
         raise Unavailable(
             "A stored key cannot be decrypted.",
-            f"Put the {key_file().name} back that it was stored with, or enter the key again.",
+            "Put the master key back that it was stored with, or enter the key again.",
         )
     hide(text)
     return text
@@ -63,7 +78,10 @@ def fingerprint(key: bytes) -> str:
 
 
 def present_key() -> bytes:
-    """The key file's content; b"" where there is none. Raises Unavailable when it may not be read."""
+    """The setting's key, else the key file's content; b"" for none. Raises Unavailable when it may not be read."""
+    if own := settings().vault_key:
+        hide(own)
+        return own.encode()
     path = key_file()
     try:
         return path.read_bytes().strip()
@@ -97,12 +115,12 @@ def _fernet(key: bytes) -> Fernet:
         return Fernet(key)
     except ValueError as error:
         raise Unavailable(
-            f"The master key {key_file()} is damaged: it is no key of Tunebook.",
+            f"The master key {key_place()} is damaged: it is no key of Tunebook.",
             "Put the right one back; or move it away and enter the stored keys again.",
         ) from error
 
 
 def _key() -> bytes:
-    if not key_file().exists():
+    if not settings().vault_key and not key_file().exists():
         put_key(Fernet.generate_key())
     return present_key()

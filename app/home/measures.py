@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 
 from app.clock import now
 from app.config import CAPABILITIES
+from app.lab.audit import last_backup
 from app.runs.hosts import FRESH_SECONDS, queues_taken, wants, workers_alive
 from app.tables import Reservation, Run, RunState, Slot
 
@@ -16,7 +17,8 @@ WAITING = (RunState.QUEUED, RunState.PREPARING)
 
 def measures(session: Session) -> str:
     """Runs, queues, places, workers and money as they are now; a few short queries."""
-    return "".join((_runs(session), _queues(session), _slots(session), _workers(session), _money(session)))
+    parts = (_runs, _queues, _slots, _workers, _money, _backup)
+    return "".join(part(session) for part in parts)
 
 
 def family(name: str, help: str, rows: Iterable[tuple[Mapping[str, str], float]], kind: str = "gauge") -> str:
@@ -91,3 +93,9 @@ def _money(session: Session) -> str:
     # A sum of big integers is a decimal on PostgreSQL.
     reserved = int(session.exec(open_ones).one())
     return family("tunebook_reserved_dollars", "Money reserved for runs under way.", [({}, reserved / 1e6)])
+
+
+def _backup(session: Session) -> str:
+    made = last_backup(session)
+    rows: list[tuple[Mapping[str, str], float]] = [({}, made.timestamp())] if made else []
+    return family("tunebook_last_backup_timestamp_seconds", "When `tunebook backup` was last done.", rows)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from app.lab.actor import Actor, require_admin
@@ -84,6 +85,12 @@ def all_audit(session: Session, actor: Actor, chosen: AuditFilter) -> Iterator[A
     """Every entry, newest first, read in pieces. Raises Forbidden, at once, for anybody but an admin."""
     require_admin(actor, "read the audit log")
     return _pieces(session, chosen)
+
+
+def last_backup(session: Session) -> datetime | None:
+    """When `tunebook backup` was last done; None for never, as far as this database knows."""
+    made = (AuditEntry.action == "downloaded", AuditEntry.noun == "backup")
+    return session.exec(select(func.max(AuditEntry.at)).where(*made)).one()
 
 
 def members_and_projects(session: Session) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:

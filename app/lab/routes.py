@@ -7,6 +7,7 @@ from sqlmodel import Session
 from app.errors import Invalid
 from app.lab import account_routes, audit_routes, member_routes, notification_routes, project_routes
 from app.lab.actor import Actor
+from app.lab.audit import last_backup
 from app.lab.machine import this_machine
 from app.lab.page import machine_rows
 from app.lab.tokens import DAYS, end_api_token, list_api_tokens, make_api_token
@@ -67,6 +68,6 @@ def _lab(
         secret=secret,
         name=name,
         errors=errors or {},
-        groups=machine_rows(this_machine()),
+        groups=machine_rows(this_machine(), last_backup(session)),
         address=str(request.base_url).rstrip("/"),
     )

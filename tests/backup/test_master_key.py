@@ -1,5 +1,6 @@
 """The master key lost, changed, damaged or open to others: pages work, keys are shown as unreadable, doctor says so."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,24 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 from sqlmodel import Session, select
 
+from app.__main__ import tunebook
+from app.backup import backup
+from app.clock import in_seconds
+from app.compute._base import Order, Site
+from app.compute.jarvislabs.orders import keep_order, key_pair
+from app.config import settings
 from app.doctor import checks
+from app.doctor_server import server_checks
+from app.errors import Unavailable
 from app.lab.actor import Actor
+from app.log import hidden
 from app.providers import providers
 from app.settings.access import place_of
-from app.tables import Credential, Endpoint, EndpointState, Machine, MachineState
-from app.vault import UNREADABLE, fingerprint, key_file, seal
+from app.tables import AuditEntry, Credential, Endpoint, EndpointState, Machine, MachineState
+from app.vault import UNREADABLE, fingerprint, key_file, seal, unseal
 
 SECRET = "sk-before-the-loss"
 HARM: dict[str, Callable[[Path], object]] = {
@@ -105,3 +116,61 @@ def test_a_key_that_others_can_read_is_named(home: Path) -> None:
     good, found, _ = master_key()
     assert not good
     assert "cannot be read" in found
+
+
+@pytest.mark.laptop
+def test_a_key_from_a_secret_file_leaves_none_in_the_data_folder(
+    home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path_factory.mktemp("secrets") / "vault_key"
+    place.write_bytes(Fernet.generate_key() + b"\n")
+    monkeypatch.setenv("TUNEBOOK_VAULT_KEY_FILE", str(place))
+    settings.cache_clear()
+    sealed = seal(SECRET)
+    assert not key_file().exists()
+    assert unseal(sealed) == SECRET
+    good, found, _ = master_key()
+    assert good
+    assert f"TUNEBOOK_VAULT_KEY, fingerprint {fingerprint(place.read_bytes())}" in found
+    assert hidden(f"key {place.read_text().strip()}") == "key [key]"
+    key_file().write_bytes(Fernet.generate_key())
+    assert "is not used" in master_key()[2]
+    place.write_bytes(b"no key")
+    settings.cache_clear()
+    with pytest.raises(Unavailable, match="TUNEBOOK_VAULT_KEY is damaged"):
+        seal(SECRET)
+
+
+@pytest.mark.laptop
+def test_secrets_in_the_files_of_places_count(home: Path, session: Session) -> None:
+    """What a rented machine is to get when it is up lies sealed in a file until then."""
+    site = Site("rented", {}, SECRET, home / "machines" / "1", False)
+    keep_order(site, Order("tb-1", home / "runs" / "1", 60.0, hub_token=SECRET))
+    assert key_pair(site)[0].startswith("-----BEGIN")
+    (home / "backups").mkdir()
+    assert backup(home / "backups" / "one.zip")[1].sealed == 2
+    key_file().write_bytes(Fernet.generate_key())
+    assert "2 stored secret(s) cannot be decrypted" in master_key()[1]
+
+
+@pytest.mark.laptop
+def test_the_age_of_the_last_backup_is_shown(client: TestClient, home: Path, session: Session) -> None:
+    (home / "backups").mkdir(exist_ok=True)
+
+    def last() -> Any:
+        return next(each for each in server_checks() if each.name == "last backup")
+
+    assert "none so far" in client.get("/lab").text
+    assert last().ok, "nothing is lost yet"
+    tunebook(["backup", str(home / "backups")], standalone_mode=False)
+    page = client.get("/lab").text
+    assert "none so far" not in page
+    (line,) = [
+        each for each in client.get("/metrics").text.splitlines() if each.startswith("tunebook_last_backup_t")
+    ]
+    assert time.time() - float(line.split()[1]) < 60
+    assert last().ok
+    session.execute(update(AuditEntry).values(at=in_seconds(-8 * 24 * 3600)))
+    session.commit()
+    assert not last().ok
+    assert "each night" in last().to_do
