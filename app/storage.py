@@ -55,6 +55,19 @@ def export_path(export_id: int) -> Path:
     return settings().folder / "exports" / str(export_id)
 
 
+def door_file(file_id: int, here: bool = False) -> Path:
+    """The bytes of a file of the OpenAI-compatible door; `here`: as it lies, nothing is brought from the bucket."""
+    path = settings().folder / "door" / "files" / str(file_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path if here else _brought(path)
+
+
+def door_batch(batch_id: int, here: bool = False) -> Path:
+    """The folder with what was answered of a batch so far; `here` as above."""
+    path = settings().folder / "door" / "batches" / str(batch_id)
+    return path if here else _brought(path)
+
+
 def export_work(export_id: int) -> Path:
     """What an export needs while it is made; removed at its end."""
     return export_file(export_id).with_suffix(".work")

@@ -59,6 +59,8 @@ class SplitAsked(BaseModel):
     validation_groups: list[str] = []
     # Kind "file" alone: the share of train that becomes the validation part where the file names none.
     of_train: float = Field(0.0, allow_inf_nan=False)
+    # Likewise the share of train that becomes the test part.
+    test_of_train: float = Field(0.0, allow_inf_nan=False)
 
 
 class HubAsked(BaseModel):

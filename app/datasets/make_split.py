@@ -32,8 +32,8 @@ _TWIN = np.dtype([("number", "i4"), ("first", "i4"), ("key", "i8"), ("line", "i4
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """What a person asks for; shares are of all items, `of_train` (of a file's own split without a validation part) is
-    the share of train that becomes validation. `key` is a metadata key of the rows ("family", "meta.family"), `pattern` a
+    """What a person asks for; shares are of all items, `of_train` and `test_of_train` (of a file's own split without a
+    validation or test part) are shares of train that become that part. `key` is a metadata key of the rows ("family", "meta.family"), `pattern` a
     regular expression over the prompt whose first group (or whole match) names the item's group."""
 
     kind: str = "seeded"
@@ -46,6 +46,7 @@ class SplitRequest:
     test_groups: tuple[str, ...] = ()
     validation_groups: tuple[str, ...] = ()
     of_train: float = 0.0
+    test_of_train: float = 0.0
 
 
 class Known(NamedTuple):
@@ -116,10 +117,10 @@ def rejected_items(session: Session, dataset: Dataset) -> Any:
 
 def default_name(request: SplitRequest) -> str:
     """A name that says what the split is."""
-    if request.kind == "file" and request.of_train:
-        return f"file, {100 * request.of_train:.4g} % of train to validation, seed {request.seed}"
     if request.kind == "file":
-        return "file"
+        shares = ((request.test_of_train, "test"), (request.of_train, "validation"))
+        said = [f", {100 * share:.4g} % of train to {part}" for share, part in shares if share]
+        return f"file{''.join(said)}, seed {request.seed}" if said else "file"
     drawn = f"{100 * request.test:g} % test, {100 * request.validation:g} % validation, seed {request.seed}"
     if request.kind == "seeded":
         return f"seeded, {drawn}"
@@ -130,13 +131,15 @@ def default_name(request: SplitRequest) -> str:
 
 def _parameters(request: SplitRequest) -> dict[str, Any]:
     if request.kind == "file":
-        return {"of_train": request.of_train, "seed": request.seed} if request.of_train else {}
+        shares = {"of_train": request.of_train, "test_of_train": request.test_of_train}
+        named = {key: value for key, value in shares.items() if value}
+        return {**named, "seed": request.seed} if named else {}
     drawn = {"seed": request.seed, "test": request.test, "validation": request.validation}
     if request.kind == "seeded":
         return drawn
-    named = {"test_groups": list(request.test_groups), "validation_groups": list(request.validation_groups)}
+    groups = {"test_groups": list(request.test_groups), "validation_groups": list(request.validation_groups)}
     by = {"key": request.key} if request.key else {"pattern": request.pattern}
-    return {**by, **drawn, **{key: value for key, value in named.items() if value}}
+    return {**by, **drawn, **{key: value for key, value in groups.items() if value}}
 
 
 def _draw(session: Session, dataset: Dataset, request: SplitRequest, known: Known) -> Drawn:
@@ -146,9 +149,9 @@ def _draw(session: Session, dataset: Dataset, request: SplitRequest, known: Know
     if request.kind == "file":
         rows = raw_rows(session, dataset.id or 0, "file_part")
         parts = np.fromiter((part for (part,) in rows), np.uint8, dataset.items)
-        if not (parts == TEST).any():
+        if not (parts == TEST).any() and not request.test_of_train:
             raise Invalid("The file's own split names no test row.", "Make a seeded split instead.")
-        return draws.from_file(parts, request.of_train, request.seed, strata, same)
+        return draws.from_file(parts, request.of_train, request.seed, strata, same, request.test_of_train)
     if request.kind == "seeded":
         return draws.seeded(dataset.items, request.test, request.validation, request.seed, strata, same)
     if request.kind != "grouped":

@@ -44,29 +44,33 @@ def from_file(
     seed: int = 1,
     strata: Array | None = None,
     same: tuple[Array, Array] | None = None,
+    test_of_train: float = 0.0,
 ) -> Drawn:
-    """The file's own parts (uint8); items without one go to train. `of_train` of train, drawn by seed, becomes the
-    validation part of a file that names none; `strata` and `same` as for seeded()."""
+    """The file's own parts (uint8); items without one go to train. `test_of_train` and then `of_train` of train, drawn
+    by seed, become the test and validation part of a file that names none; `strata` and `same` as for seeded()."""
     parts = np.where(file_parts == UNUSED, TRAIN, file_parts).astype(np.uint8)
     remarks = ["Parts are those that the file's own split key names."]
     if lost := int((file_parts == UNUSED).sum()):
         remarks.append(f"{lost:,} rows name no split while others do; they went to train.")
+    if test_of_train:
+        remarks.append(_draw_part(parts, TEST, test_of_train, seed, strata, same))
     if of_train:
-        remarks.append(_draw_validation(parts, of_train, seed, strata, same))
+        remarks.append(_draw_part(parts, VALIDATION, of_train, seed, strata, same))
     elif not (parts == VALIDATION).any():
         remarks.append("The file names no validation part; an experiment can draw one from train by seed.")
     return Drawn(parts.tobytes(), remarks)
 
 
-def _draw_validation(
-    parts: Array, share: float, seed: int, strata: Array | None, same: tuple[Array, Array] | None
+def _draw_part(
+    parts: Array, code: int, share: float, seed: int, strata: Array | None, same: tuple[Array, Array] | None
 ) -> str:
-    """Moves a share of train to validation, in place; the sentence that says so. Raises Invalid where it cannot."""
-    if (parts == VALIDATION).any():
+    """Moves a share of train to another part, in place; the sentence that says so. Raises Invalid where it cannot."""
+    name = PART_NAMES[code]
+    if (parts == code).any():
         raise Invalid(
-            "The file names a validation part already.",
-            "Leave the share of train empty: the file's own validation part is taken.",
-            {"validation": "the file has a validation part"},
+            f"The file names a {name} part already.",
+            f"Leave the share of train empty: the file's own {name} part is taken.",
+            {name: f"the file has a {name} part"},
         )
     check_shares(0.0, share)
     pool = parts == TRAIN
@@ -75,14 +79,14 @@ def _draw_validation(
     codes = np.zeros(len(parts), np.int8) if strata is None else strata
     sizes = np.bincount(codes[pool], minlength=int(codes.max(initial=0)) + 1)
     wanted = _shares(sizes, share)
-    for code in np.flatnonzero(sizes):
-        members = np.flatnonzero(pool & (codes == code)).astype(np.int32)
-        parts[members[_smallest(lots(members, seed), int(wanted[code]))]] = VALIDATION
+    for stratum in np.flatnonzero(sizes):
+        members = np.flatnonzero(pool & (codes == stratum)).astype(np.int32)
+        parts[members[_smallest(lots(members, seed), int(wanted[stratum]))]] = code
     parts[followers] = parts[leaders]
-    if not (parts == TRAIN).any() or not (parts == VALIDATION).any():
-        raise Invalid("The train part is too small to draw validation from.", "Take all of it for training.")
+    if not (parts == TRAIN).any() or not (parts == code).any():
+        raise Invalid(f"The train part is too small to draw {name} from.", "Take all of it for training.")
     how = "stratified by label" if strata is not None else "without regard to the answers"
-    return f"{100 * share:.4g} % of its train part, drawn by seed {seed}, {how}, are the validation part."
+    return f"{100 * share:.4g} % of its train part, drawn by seed {seed}, {how}, are the {name} part."
 
 
 def _twins_within(pool: Array, same: tuple[Array, Array]) -> tuple[Array, Array]:

@@ -166,3 +166,13 @@ def test_the_form_plans_and_launches_it(client: TestClient, session: Session, da
     assert answer.status_code == 303, answer.text
     experiment = session.exec(select(Experiment)).one()
     assert session.get_one(Split, experiment.split_id).counts["validation"] == 15
+
+
+def test_a_test_part_is_drawn_from_train_before_the_validation_part():
+    parts = np.array([TRAIN] * 90 + [VALIDATION] * 10, np.uint8)
+    drawn = from_file(parts, 0.0, 1, test_of_train=0.1)
+    assert drawn.counts == {"train": 81, "validation": 10, "test": 9, "unused": 0}
+    assert "drawn by seed 1, without regard to the answers, are the test part." in drawn.remarks[-1]
+    assert from_file(parts, 0.0, 1, test_of_train=0.1).parts == drawn.parts
+    with pytest.raises(Invalid, match="names a test part already"):
+        from_file(np.array([TRAIN, TEST, TRAIN], np.uint8), test_of_train=0.5)
