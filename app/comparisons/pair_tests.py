@@ -3,10 +3,11 @@ paired_api.py and workers/comparisons.py.
 """
 
 import hashlib
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, reduce
+from functools import reduce
 
 import numpy as np
 from sqlmodel import Session, col, select
@@ -29,6 +30,10 @@ SMALL = 2_000
 SUBSETS = ("all", "unseen")
 # Goes up when tests are made otherwise: stored ones are then made anew.
 METHODS = 2
+# The tests of small sets that were computed last, by key; a computation each, since scorings never change.
+MOST_KEPT = 64
+_newest: dict[tuple[str, str, str], tuple[PairedTest, ...]] = {}
+_keeping = threading.Lock()
 Save = Callable[[], AbstractContextManager[Session]]
 
 
@@ -55,8 +60,8 @@ def pair_tests(
     rows_a, rows_b = _sides(session, actor, a, b, subset)
     keys = _key(rows_a), _key(rows_b)
     if max(row.items for row in (*rows_a, *rows_b)) <= SMALL:
-        tests = list(_small(*keys, subset))
-        return PairTests(rows_a, rows_b, subset, PairTestState.READY, tests)
+        small = list(_small(session, *keys, subset))
+        return PairTests(rows_a, rows_b, subset, PairTestState.READY, small)
     row = _stored(session, *keys, subset)
     if row is None:
         return PairTests(rows_a, rows_b, subset, "absent", [])
@@ -147,10 +152,15 @@ def _stored(session: Session, a: str, b: str, subset: str) -> PairTest | None:
     ).first()
 
 
-@lru_cache(maxsize=64)
-def _small(a: str, b: str, subset: str) -> tuple[PairedTest, ...]:
-    with session_scope(write=False) as session:
-        return tuple(_compute(session, a, b, subset))
+def _small(session: Session, a: str, b: str, subset: str) -> tuple[PairedTest, ...]:
+    found = _newest.get((a, b, subset))
+    if found is None:
+        found = tuple(_compute(session, a, b, subset))
+        with _keeping:
+            if len(_newest) >= MOST_KEPT:
+                del _newest[next(iter(_newest))]
+            _newest[a, b, subset] = found
+    return found
 
 
 def _compute(session: Session, a: str, b: str, subset: str) -> list[PairedTest]:

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from app.datasets.columns import FIELDS, OPTIONAL, UNMAPPED
 from app.datasets.make_split import SplitRequest, default_name, draw_split
 from app.datasets.samples import SAMPLES
 from app.datasets.task import MOST_LABELS, TASKS, is_number, order_labels
-from app.db import new_session
+from app.db import is_sqlite, new_session
 from app.errors import Conflict, Invalid, NotFound
 from app.lab.actor import Actor, find, require_member
 from app.queue import CHECK_DATASET, enqueue
@@ -208,9 +209,9 @@ def _need_numbers(session: Session, dataset: Dataset) -> None:
 def make_split(session: Session, actor: Actor, dataset_id: int, request: SplitRequest) -> Split:
     """Draws a split and stores it for good. Raises Invalid when it cannot be drawn, Conflict for a taken name."""
     require_member(actor, "make splits")
-    # Reading all items may take seconds: on a reading connection, so that no writer waits. A ready dataset
+    # Reading all items may take seconds: on SQLite by a reading connection, so that no writer waits. A ready dataset
     # never changes.
-    with new_session(write=False) as reading:
+    with new_session(write=False) if is_sqlite(session) else nullcontext(session) as reading:
         dataset = _ready(reading, actor, dataset_id)
         name = request.name.strip()[:100] or default_name(request)
         taken = reading.exec(

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, case, func, or_
+from sqlalchemy import ColumnElement, case, func, or_, update
 from sqlmodel import Session, col, select
 
 from app.clock import now
 from app.errors import Invalid, NotFound
 from app.format import money
 from app.lab.actor import Actor, owned, require_admin
-from app.tables import Budget, Member, Period, Project, Reservation, Run
+from app.tables import Budget, BudgetRequest, Member, Period, Project, Reservation, Run
 
 LAB, PROJECT, MEMBER, EXPERIMENT, RUN = SCOPES = ("lab", "project", "member", "experiment", "run")
 WORDS = {
@@ -263,7 +263,11 @@ def add_budget(
 def remove_budget(session: Session, actor: Actor, budget_id: int) -> None:
     """Takes a cap away."""
     require_admin(actor, "set budgets")
-    session.delete(find_budget(session, actor, budget_id))
+    row = find_budget(session, actor, budget_id)
+    # Requests for more of it stay, and say that it is gone.
+    asked = update(BudgetRequest).where(col(BudgetRequest.budget_id) == row.id)
+    session.execute(asked.values(budget_id=None))
+    session.delete(row)
     session.flush()
 
 

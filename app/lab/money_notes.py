@@ -97,7 +97,7 @@ def answer_request(session: Session, actor: Actor, request_id: int, allow: bool)
     if row.state != OPEN:
         raise Conflict(f"This request is {row.state} already.", "Nothing was changed.")
     if allow:
-        budget = session.get(Budget, row.budget_id)
+        budget = session.get(Budget, row.budget_id) if row.budget_id else None
         if budget is None:
             raise Conflict("The budget of this request is gone.", "Set a new cap, or decline the request.")
         budget.cap_microdollars = min(budget.cap_microdollars + row.more_microdollars, MOST_MICRODOLLARS)

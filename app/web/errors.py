@@ -71,11 +71,12 @@ def _page_before(request: Request) -> str:
     return before.path + (f"?{before.query}" if before.query else "")
 
 
-async def _expected(request: Request, error: Any) -> Response:
+# Not async: the pages read the database, which would stop the whole server for as long as that takes.
+def _expected(request: Request, error: Any) -> Response:
     return answer(request, error)
 
 
-async def _invalid_request(request: Request, error: Any) -> Response:
+def _invalid_request(request: Request, error: Any) -> Response:
     fields = {
         ".".join(str(part) for part in problem["loc"][1:]): problem["msg"] for problem in error.errors()
     }
@@ -86,13 +87,13 @@ async def _invalid_request(request: Request, error: Any) -> Response:
     )
 
 
-async def _too_large(request: Request, error: Any) -> Response:
+def _too_large(request: Request, error: Any) -> Response:
     # A number that no database column can hold: SQLite and PostgreSQL say so in these two ways.
     log.warning("%s %s holds a value that the database refuses: %s", request.method, request.url.path, error)
     return answer(request, NotFound("A number in the request is too large.", "Check the address."))
 
 
-async def _http(request: Request, error: Any) -> Response:
+def _http(request: Request, error: Any) -> Response:
     if error.status_code == 404:
         return answer(request, NotFound("There is nothing at this address.", "Start from the menu."))
     problem = TunebookError(f"The server answered: {error.detail}.", "")
@@ -100,7 +101,7 @@ async def _http(request: Request, error: Any) -> Response:
     return answer(request, problem)
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+def _unexpected(request: Request, error: Exception) -> Response:
     id = str(about.get().get("request", ""))
     log.error("request %s failed: %s %s", id, request.method, request.url.path, exc_info=error)
     hint = f"Nothing you entered is lost on the server. The log has the details under {id}."

@@ -9,12 +9,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from app.db import new_session
 from app.format import plural
 from app.lab.actor import Actor, open_to, why_not
 from app.lab.notifications import unread_of
 from app.render import render
 from app.tables import ACTIVE, Dataset, Experiment, Project, Run
+from app.web.session import reading
 
 # (id, name, whether it is the present one)
 Projects = list[tuple[int, str, bool]]
@@ -42,7 +42,7 @@ def page(
 ) -> HTMLResponse:
     """A whole page with the rail. `view` is what the template shows."""
     actor: Actor | None = getattr(request.state, "actor", None)
-    nav, note, switch = _rail(request.url.path, actor)
+    nav, note, switch = _rail(request, actor)
     text = render(
         template, nav=nav, rail_note=note, rail_projects=switch, page_title=title, looks=_looks(actor), **view
     )
@@ -66,11 +66,11 @@ def is_htmx(request: Request) -> bool:
     return request.headers.get("hx-request") == "true"
 
 
-def _rail(path: str, actor: Actor | None) -> tuple[list[NavItem], list[str], Projects]:
+def _rail(request: Request, actor: Actor | None) -> tuple[list[NavItem], list[str], Projects]:
     counts: tuple[int, int, int, int] = (0, 0, 0, 0)
     projects: Projects = []
     if actor:
-        with new_session(write=False) as session:
+        with reading(request) as session:
             counts, projects = _counts(session, actor), _projects(session, actor)
     entries = [
         ("Datasets", "/datasets", counts[0] or None),
@@ -79,6 +79,7 @@ def _rail(path: str, actor: Actor | None) -> tuple[list[NavItem], list[str], Pro
         ("Models", "/models", None),
         ("Lab", "/lab", counts[3] or None),
     ]
+    path = request.url.path
     noun = "/" + path.split("/")[1]
     # Pages without an entry of their own stand under another.
     current = {"/runs": "/experiments", "/judgings": "/experiments", "/settings": "/lab"}.get(noun, path)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hmac import compare_digest
 from typing import Annotated
 
@@ -62,6 +63,7 @@ def database(request: Request) -> Iterator[Session]:
     """One session a request; reading methods get one that takes no write lock. Commits before the response."""
     with new_session(write=request.method not in SAFE_METHODS) as session:
         begin(session, request)
+        request.state.session = session
         try:
             yield session
             finish(session, request)
@@ -71,6 +73,22 @@ def database(request: Request) -> Iterator[Session]:
         except BaseException:
             session.rollback()
             raise
+        finally:
+            del request.state.session
+
+
+@contextmanager
+def reading(request: Request) -> Iterator[Session]:
+    """A session for what surrounds a page: the request's own while that holds a connection, since a request that
+    waits for a second one may wait for requests that wait likewise; else one that takes no write lock."""
+    own: Session | None = getattr(request.state, "session", None)
+    if own is None or not own.in_transaction():
+        with new_session(write=False) as session:
+            yield session
+        return
+    # What a refused form left behind is not written for the sake of the menu.
+    with own.no_autoflush:
+        yield own
 
 
 # scope="function": the commit happens before the response is sent, so that a redirect never reads stale rows.

@@ -6,7 +6,7 @@ from sqlmodel import Session, select
 
 from app.errors import Conflict, Forbidden, Invalid
 from app.lab.actor import Actor
-from app.lab.budgets import Cost, add_budget, list_budgets, objections
+from app.lab.budgets import Cost, add_budget, list_budgets, objections, remove_budget
 from app.lab.money_notes import answer_request, ask_for_more, list_requests, tell_low
 from app.lab.notifications import list_notes
 from app.tables import Member, Project, ProjectMember, Reservation, Run
@@ -114,3 +114,15 @@ def test_the_page_and_the_api_ask_and_answer(client: TestClient, session: Sessio
         client.post("/settings/budgets/more", data={"budget": str(line["id"]), "more": "x"}).status_code
         == 422
     )
+
+
+def test_requests_outlive_the_budget_that_they_asked_for(
+    session: Session, actor: Actor, member: Actor
+) -> None:
+    budget = add_budget(session, actor, "project", 10)
+    asked = ask_for_more(session, member, budget.id or 0, 5, "three more seeds")
+    remove_budget(session, actor, budget.id or 0)
+    assert list_requests(session, actor)[0].budget == "a budget that is gone"
+    with pytest.raises(Conflict, match="gone"):
+        answer_request(session, actor, asked.id or 0, allow=True)
+    answer_request(session, actor, asked.id or 0, allow=False)
