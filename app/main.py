@@ -12,6 +12,7 @@ from app.log import set_up_logging
 from app.web import api_docs, sign_in, telemetry
 from app.web.audit import Audit
 from app.web.errors import add_error_handlers
+from app.web.outages import add_outage_handlers
 from app.web.security import Security
 from app.web.session import gate
 from app.web.telemetry import Telemetry
@@ -72,4 +73,5 @@ def create_app() -> FastAPI:
     app.include_router(door, prefix="/v1", include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_error_handlers(app)
+    add_outage_handlers(app)
     return app

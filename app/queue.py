@@ -4,6 +4,8 @@ Rows are the truth (their state and due time), so a lost message costs a second,
 workers/sweep.py. `app` never imports `workers`; it names tasks.
 """
 
+import time
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -34,6 +36,12 @@ DELIVER = "notifications.deliver"
 PUSH_FILE = "stored_files.push"
 TIDY_FILES = "stored_files.tidy"
 SWEEP = "sweep.look"
+
+# Once the broker did not take a message, this process leaves it alone for so long: a launch of many runs must not wait
+# for each, and the sweep nudges them anyway.
+PAUSE_SECONDS = 5.0
+# What the sending side waits for at most: somebody waits for the page.
+ANSWER_SECONDS = 0.5
 
 # What asks services and other machines; everything else is work of the processor. Runs go by what they need.
 REMOTE = (
@@ -98,7 +106,27 @@ def producer() -> Celery:
     """The Celery application that only sends. The worker's own is in workers/celery_app.py."""
     celery = Celery("tunebook", set_as_current=False)
     celery.conf.update(task_ignore_result=True, broker_connection_retry_on_startup=True, **broker_options())
+    if settings().broker_url:
+        celery.conf.broker_transport_options |= {
+            "socket_timeout": ANSWER_SECONDS,
+            "socket_connect_timeout": ANSWER_SECONDS,
+            "max_retries": 0,
+        }
     return celery
+
+
+@dataclass
+class Refusal:
+    """Why the broker did not take the last message, and until when it is left alone; "" when it did."""
+
+    said: str = ""
+    until: float = 0.0
+
+
+@lru_cache
+def refusal() -> Refusal:
+    """What this process knows of its broker."""
+    return Refusal()
 
 
 def enqueue(session: Session, task: str, row_id: int) -> None:
@@ -113,10 +141,14 @@ def send(task: str, *arguments: int) -> None:
 
 def send_to(queue: str, task: str, *arguments: int) -> None:
     """Sends to the queue of that name, "" for the task's own; else like send()."""
-    where = {"queue": queue} if queue else {}
+    where, known = {"queue": queue} if queue else {}, refusal()
+    if time.monotonic() < known.until:
+        return
     try:
         producer().send_task(task, args=arguments, retry=False, expires=60, **where)
+        known.said = ""
     except (kombu.exceptions.KombuError, OSError) as error:
+        known.said, known.until = str(error), time.monotonic() + PAUSE_SECONDS
         log.warning("queue did not take %s%s: %s", task, arguments, error)
 
 

@@ -20,6 +20,7 @@ def forget_settings(close: bool = False) -> None:
     db.dispose()
     settings.cache_clear()
     queue.producer.cache_clear()
+    queue.refusal.cache_clear()
     access._written.cache_clear()
 
 

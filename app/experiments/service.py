@@ -82,10 +82,7 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
     Raises Invalid with the plan's first problem, when it has any.
     """
     require_member(actor, "launch runs")
-    same = session.exec(select(Experiment).where(Experiment.launch_key == request.launch_key)).first()
-    if same is not None:
-        if same.project_id != actor.project_id:
-            raise Conflict("This launch key is taken.", "Open the launch page again.")
+    if (same := _launched(session, actor, request.launch_key)) is not None:
         return same
     dataset, split = asked_data(session, actor, request)
     if split.id is None:
@@ -94,6 +91,9 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
         session.flush()
     # From here to the commit nobody else spends in the project.
     lock_money(session, actor.project_id)
+    # Sent twice at once, the second had to wait for the first.
+    if (same := _launched(session, actor, request.launch_key)) is not None:
+        return same
     plan = plan_data(session, actor, dataset, split, request, read_shelf(session, actor))
     if not plan.rows:
         raise Invalid("No model is chosen.", "Tick at least one model.", {"models": "tick at least one"})
@@ -123,6 +123,14 @@ def launch_experiment(session: Session, actor: Actor, request: LaunchRequest) ->
     tell_low(session, actor)
     record(session, actor, "launched", "experiment", experiment.id, name=experiment.name, runs=runs)
     return experiment
+
+
+def _launched(session: Session, actor: Actor, key: str) -> Experiment | None:
+    """What was launched under this key before. Raises Conflict where that was in another project."""
+    same = session.exec(select(Experiment).where(Experiment.launch_key == key)).first()
+    if same is not None and same.project_id != actor.project_id:
+        raise Conflict("This launch key is taken.", "Open the launch page again.")
+    return same
 
 
 def _make_runs(
