@@ -130,6 +130,16 @@ class Settings(BaseSettings):
         ge=0,
         description="most bytes of files in the bucket whose local copies stay; 0: all stay",
     )
+    oidc_issuer: str = Field(
+        "", description="issuer of a university's sign-in by OpenID Connect; empty: none"
+    )
+    oidc_client_id: str = Field("", description="what the issuer knows this Tunebook as")
+    oidc_client_secret: str = Field("", repr=False, description="secret of that id")
+    oidc_label: str = Field("your university", max_length=60, description="whom the sign-in's button names")
+    oidc_domains: Annotated[list[str], NoDecode] = Field(
+        [], description="e-mail domains whose people may join by it, comma separated; empty: invited people"
+    )
+    oidc_role: Literal["member", "viewer"] = Field("viewer", description="role of who joins by their domain")
     vault_key: str = Field(
         "",
         repr=False,
@@ -165,6 +175,15 @@ class Settings(BaseSettings):
             raise ValueError("write it like https://lab.example.org or https://lab.example.org/tunebook")
         return value.rstrip("/")
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _safe_issuer(cls, value: str) -> str:
+        parts = urlsplit(value)
+        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+        if value and (not (parts.scheme == "https" or local) or not parts.hostname or parts.query):
+            raise ValueError("write the issuer exactly as it names itself, such as https://login.example.org")
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: list[str]) -> list[str]:
@@ -177,7 +196,7 @@ class Settings(BaseSettings):
             raise ValueError(f"write one or more of {', '.join(CAPABILITIES)}, comma separated")
         return value
 
-    @field_validator("allowed_hosts", "queues", "trusted_proxies", mode="before")
+    @field_validator("allowed_hosts", "oidc_domains", "queues", "trusted_proxies", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return (

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 from app.assets import STATIC
 from app.door.api import router as door
 from app.log import set_up_logging
-from app.web import api_docs, sign_in, telemetry
+from app.web import api_docs, health, sign_in, telemetry, university
 from app.web.audit import Audit
 from app.web.errors import add_error_handlers
 from app.web.outages import add_outage_handlers
@@ -64,6 +64,8 @@ def create_app() -> FastAPI:
         dependencies=[Depends(gate)],
     )
     app.include_router(sign_in.router, include_in_schema=False)
+    app.include_router(health.router, include_in_schema=False)
+    app.include_router(university.router, include_in_schema=False)
     app.include_router(api_docs.router, include_in_schema=False)
     app.include_router(telemetry.router, include_in_schema=False)
     for noun in PAGES:

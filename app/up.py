@@ -24,6 +24,7 @@ import typer
 from app.config import settings
 from app.errors import Conflict, TunebookError, Unavailable
 from app.log import log, set_up_logging
+from app.model_server import server_environment
 from app.supervisor import LISTEN_FD, Child, EndedEarly, end, make_tether, refuse_early_end, start, supervise
 
 CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "workers.celery_app")
@@ -49,7 +50,7 @@ def _run(listening: socket.socket, stop: threading.Event) -> None:
     tether = make_tether()
     fd = listening.fileno()
     web = Child("web", [sys.executable, "-m", "app.serve"], {LISTEN_FD: str(fd)}, (fd,))
-    workers = [*worker_children(), Child("clock", clock_command())]
+    workers = [*worker_children(), Child("clock", clock_command()), inference_child()]
     try:
         # The web process spends its first second importing; the database is made ready meanwhile.
         start(web, tether)
@@ -172,6 +173,11 @@ def clock_command() -> list[str]:
     return [*CELERY, "beat", "-l", "WARNING", "--pidfile="]
 
 
+def inference_child() -> Child:
+    """The server of local models behind the API."""
+    return Child("inference", [sys.executable, "-m", "workers.inference"], server_environment())
+
+
 def sign_in_link() -> str:
     """A new one-time address for the browser of this machine."""
     from app.db import session_scope
@@ -282,12 +288,12 @@ def _wait_until_ready(web: Child, stop: threading.Event) -> bool:
     )
 
 
-def answers(timeout_seconds: float = 1.0) -> bool:
-    """Whether the web server of these settings says that it is well."""
+def answers(timeout_seconds: float = 1.0, path: str = "/healthz") -> bool:
+    """Whether the web server of these settings says that it is well; at /readyz, that it can do its work."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings().host, settings().host)
     connection = http.client.HTTPConnection(host, settings().port, timeout=timeout_seconds)
     try:
-        connection.request("GET", "/healthz", headers={"Host": next(iter(settings().allowed_hosts), host)})
+        connection.request("GET", path, headers={"Host": next(iter(settings().allowed_hosts), host)})
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

@@ -4,11 +4,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlmodel import Session
 
+from app.config import settings
 from app.errors import Invalid
 from app.lab import members
 from app.lab.accounts import change_password
 from app.lab.actor import Actor
 from app.lab.sign_in_tries import begin_try
+from app.lab.university import is_offered
 from app.tables import Member
 from app.web.forms import Posted, secret
 from app.web.pages import page, see
@@ -69,6 +71,8 @@ def _page(
         role=member.role,
         email=member.email or "",
         has_password=bool(member.password_hash),
+        university=settings().oidc_label if is_offered() or member.oidc_subject else "",
+        linked_to=(member.oidc_subject or "").partition(" ")[0],
         sessions=members.list_sessions(session, actor),
         changed=changed,
         errors=errors or {},

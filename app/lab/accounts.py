@@ -85,13 +85,13 @@ def sign_in_by_password(email: str, password: str, address: str) -> str:
     return secret
 
 
-def open_session(session: Session, member: Member) -> str:
-    """A new browser session's secret. Raises SignInNeeded for a disabled member."""
+def open_session(session: Session, member: Member, by: str = "") -> str:
+    """A new browser session's secret; the audit log keeps `by`. Raises SignInNeeded for a disabled member."""
     actor = actor_of(session, Token(kind=TokenKind.SESSION, digest=""), member)
     if actor is None:
         raise SignInNeeded("This account is disabled.", "Ask an admin of your lab.")
     member.seen_at = now()
-    record(session, actor, "signed in", "session")
+    record(session, actor, "signed in", "session", **({"way": by} if by else {}))
     return make_token(session, actor, TokenKind.SESSION, "browser")
 
 

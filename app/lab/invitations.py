@@ -20,7 +20,7 @@ from app.lab.accounts import (
 )
 from app.lab.actor import Actor, require_admin
 from app.lab.sign_in import SECONDS, digest, new_secret
-from app.tables import Member, Project, ProjectMember, Token, TokenKind
+from app.tables import Member, Project, ProjectMember, Role, Token, TokenKind
 
 MOST = 200
 
@@ -135,11 +135,27 @@ def accept(session: Session, secret: str, name: str, password: str) -> str:
         return open_session(session, member)
     if not password:
         raise Invalid("Choose a password.", "", {"password": "Choose a password."})
+    return open_session(session, _welcome(session, token, name, password))
+
+
+def accept_by_email(session: Session, email: str, name: str) -> Member | None:
+    """Makes the account that an open invitation of this address is for, without a password; None where there is no
+    such invitation. Whoever calls knows that the address is theirs."""
+    for token in _live(session):
+        inviter = session.get(Member, token.member_id)
+        invites = inviter is not None and inviter.role == Role.ADMIN and inviter.disabled_at is None
+        if token.about.get("email") == email and invites:
+            token.ended_at = token.used_at = now()
+            return _welcome(session, token, name, "")
+    return None
+
+
+def _welcome(session: Session, token: Token, name: str, password: str) -> Member:
     member = make_member(session, name, token.about["email"], token.about["role"], password)
     for key in session.exec(select(Project.id).where(col(Project.id).in_(token.about["projects"]))):
         session.add(ProjectMember(project_id=key or 0, member_id=member.id or 0))
     session.flush()
-    return open_session(session, member)
+    return member
 
 
 def _make(session: Session, member_id: int, kind: TokenKind, about: dict[str, Any]) -> str:

@@ -121,7 +121,10 @@ def _credential(request: Request) -> tuple[str, TokenKind]:
 
 
 # Answered without signing in; tests/web/test_route_walk.py holds the same list.
-OPEN_PATHS = {"/sign-in", "/setup", "/invitations", "/healthz", "/favicon.ico"}
+OPEN_PATHS = {
+    *("/sign-in", "/sign-in/university", "/sign-in/university/back", "/setup", "/invitations"),
+    *("/healthz", "/readyz", "/favicon.ico"),
+}
 # A link to one comparison opens by itself (app/exports/share_link.py); only to look.
 SHARED_LINK = re.compile(r"/shared/[\w-]+(/[\w.-]+)?")
 

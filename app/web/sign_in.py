@@ -4,7 +4,7 @@ pages that are open to everybody."""
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from app.assets import STATIC
 from app.db import session_scope
@@ -95,12 +95,6 @@ def sign_out(request: Request) -> Response:
     response = see("/sign-in")
     forget_session_cookie(response)
     return response
-
-
-@router.get("/healthz")
-def healthz() -> Response:
-    """For load balancers and the supervisor: the web process answers."""
-    return PlainTextResponse("ok\n")
 
 
 @router.get("/favicon.ico")
