@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.errors import Unavailable
+from app.socket_path import socket_path
 
 # What a worker can take: work of the processor, trainings that want a GPU, and calls to services and other machines.
 CAPABILITIES = ("cpu", "gpu", "remote")
@@ -145,6 +146,15 @@ class Settings(BaseSettings):
         repr=False,
         description="master key that seals stored secrets; empty: vault.key in the data folder, made at first use",
     )
+    inference_bytes: int = Field(
+        0, ge=0, description="most memory that models behind the API hold, in bytes; 0: 60 % of the device's"
+    )
+    inference_idle_seconds: float = Field(
+        600.0, gt=0, description="time after which a model behind the API that nobody asks is unloaded"
+    )
+    inference_waiting: int = Field(
+        512, ge=1, description="requests to local models at once; more are told to ask again"
+    )
     smtp_url: str = Field(
         "",
         repr=False,
@@ -237,6 +247,11 @@ class Settings(BaseSettings):
     def broker(self) -> str:
         """Redis address with its password; "" for the queue of files."""
         return _with_password(self.broker_url, self.broker_password)
+
+    @property
+    def inference_socket(self) -> Path:
+        """Where the server of local models listens."""
+        return socket_path(self.folder, "inference")
 
     @property
     def root_path(self) -> str:

@@ -24,7 +24,7 @@ import typer
 from app.config import settings
 from app.errors import Conflict, TunebookError, Unavailable
 from app.log import log, set_up_logging
-from app.model_server import server_environment
+from app.model_server import SERVER, server_environment
 from app.supervisor import LISTEN_FD, Child, EndedEarly, end, make_tether, refuse_early_end, start, supervise
 
 CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "workers.celery_app")
@@ -50,7 +50,8 @@ def _run(listening: socket.socket, stop: threading.Event) -> None:
     tether = make_tether()
     fd = listening.fileno()
     web = Child("web", [sys.executable, "-m", "app.serve"], {LISTEN_FD: str(fd)}, (fd,))
-    workers = [*worker_children(), Child("clock", clock_command()), inference_child()]
+    workers = [*worker_children(), Child("clock", clock_command())]
+    workers.append(Child("inference", SERVER, server_environment()))
     try:
         # The web process spends its first second importing; the database is made ready meanwhile.
         start(web, tether)
@@ -171,11 +172,6 @@ def _processes() -> int:
 def clock_command() -> list[str]:
     """The clock that drives the sweep: a process of its own, so that its death is seen and mended."""
     return [*CELERY, "beat", "-l", "WARNING", "--pidfile="]
-
-
-def inference_child() -> Child:
-    """The server of local models behind the API."""
-    return Child("inference", [sys.executable, "-m", "workers.inference"], server_environment())
 
 
 def sign_in_link() -> str:

@@ -16,8 +16,8 @@ ENTRIES += ("doctor_server", "backup", "backup_commands", "move", "restore", "us
 # fmt: off
 FOUNDATION = {
     "assets", "cells", "clock", "config", "database_rows", "db", "errors", "file_queue", "format", "hub",
-    "hyperparameters", "log", "migrate", "outside", "patterns", "preferences", "queue", "registry", "render",
-    "service_http", "service_json", "shapes", "statistics", "storage", "stored_files", "bucket", "subpath", "supervisor", "tether", "vault", "version", "yaml_text",
+    "hyperparameters", "log", "migrate", "model_server", "outside", "patterns", "preferences", "queue", "registry", "render",
+    "service_http", "service_json", "shapes", "socket_path", "statistics", "storage", "stored_files", "bucket", "subpath", "supervisor", "tether", "vault", "version", "yaml_text",
 }
 # fmt: on
 WEB_FILES = ("routes", "api", "downloads", "views", "forms", "form")

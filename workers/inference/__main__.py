@@ -1,0 +1,139 @@
+"""`python -m workers.inference`: the model server of this machine. Started by app/up.py, or by hand or systemd, where it
+takes its options from the settings and starts itself anew with them."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from app.tether import TETHER, hold_tether
+from workers.inference.options import SOCKET, Options, read_options
+from workers.inference.server import Server
+
+# Descriptors that the next self inherits: the socket, on which clients wait meanwhile, and the lock.
+LISTEN_FD, LOCK_FD = "INFERENCE_LISTEN_FD", "INFERENCE_LOCK_FD"
+LOOK_SECONDS = 1.0
+# A pass of the device's thread, and one that loads a model, that takes longer hangs.
+STUCK_SECONDS, STUCK_LOADING_SECONDS = 180.0, 1800.0
+BACKLOG = 1024
+
+
+def main() -> int:
+    """Serves until TERM; the exit code."""
+    if SOCKET not in os.environ:
+        from app.model_server import server_environment
+
+        restart(server_environment())
+    os.umask(0o077)
+    hold_tether()
+    # A thread that waits for the other gets its turn after this: the default would let the device wait for the loop.
+    sys.setswitchinterval(0.0005)
+    options = read_options(os.environ)
+    lock = take_lock(options.socket)
+    listening = listen(options.socket)
+    keep = {LISTEN_FD: str(listening.fileno()), LOCK_FD: str(lock)}
+    ended = asyncio.run(serve(options, listening))
+    if ended is None:
+        listening.close()
+        options.socket.unlink(missing_ok=True)
+        return 0
+    restart({**keep, **ended})
+    return 1
+
+
+def take_lock(path: Path) -> int:
+    """Waits until no other process serves this socket; gives the lock's descriptor, held until the end."""
+    inherited = os.environ.get(LOCK_FD)
+    if inherited:
+        return int(inherited)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def listen(path: Path) -> socket.socket:
+    """The listening socket, for its owner alone; one that a killed process left behind is removed."""
+    inherited = os.environ.get(LISTEN_FD)
+    if inherited:
+        return socket.socket(fileno=int(inherited))
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    listening.listen(BACKLOG)
+    return listening
+
+
+async def serve(options: Options, listening: socket.socket) -> dict[str, str] | None:
+    """None when it is told to stop; the environment of the next self when memory shall be given back."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = Server(options, loop)
+    # The file stays when the server closes: the next self listens on it.
+    more: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+    accepting = await asyncio.start_unix_server(
+        server.connected, sock=listening.dup(), backlog=BACKLOG, **more
+    )
+    try:
+        while not stop.is_set():
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await stop.wait()
+            except TimeoutError:
+                pass
+            if await look(server):
+                return server.holders.variable()
+        return None
+    finally:
+        accepting.close()
+        for task in server.connections:
+            task.cancel()
+        await asyncio.gather(*server.connections, return_exceptions=True)
+
+
+async def look(server: Server) -> bool:
+    """Unloads what is not used; whether this process holds memory that nothing needs any more."""
+    since = server.device.since
+    stuck = STUCK_LOADING_SECONDS if server.device.loading else STUCK_SECONDS
+    if since is not None and time.monotonic() - since > stuck:
+        sys.stderr.write("inference: the device does not answer any more; it starts anew\n")
+        os._exit(1)
+    if since is None and not server.requests:
+        await server.unload(server.options.idle_seconds)
+    empty = not server.requests and not server.device.shelf.all() and not server.fitted
+    grown = "torch" in sys.modules or "sklearn" in sys.modules
+    return empty and grown and time.monotonic() - server.left > LOOK_SECONDS
+
+
+def restart(environment: dict[str, str]) -> None:
+    """Goes on as a fresh process under the same id: libraries give no memory back. Clients wait on the socket."""
+    os.environ.update(environment)
+    keep = {
+        int(os.environ[name]) for name in (LISTEN_FD, LOCK_FD, TETHER) if os.environ.get(name, "").isdigit()
+    }
+    for name in os.listdir("/proc/self/fd" if Path("/proc/self/fd").exists() else "/dev/fd"):
+        descriptor = int(name)
+        if descriptor in keep:
+            os.set_inheritable(descriptor, True)
+        elif descriptor > 2:
+            close(descriptor)
+    os.execv(sys.executable, [sys.executable, "-m", "workers.inference"])
+
+
+def close(descriptor: int) -> None:
+    """Closes a descriptor, where it is still open: a GPU's driver marks its own as it likes."""
+    try:
+        os.close(descriptor)
+    except OSError:
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())
