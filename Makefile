@@ -14,8 +14,8 @@ TORCH := 2.13.0
 JOBS ?= 3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
-# What is installed is remembered by the content of pyproject.toml, so that a second start installs nothing.
-STATE := $(shell cksum < pyproject.toml | tr -cd '0-9')
+# What is installed is remembered by the content of these two files, so that a second start installs nothing.
+STATE := $(shell cat pyproject.toml setup.py | cksum | tr -cd '0-9')
 CORE := $(VENV)/.core-$(STATE)
 TRAINING := $(VENV)/.train-$(STATE)
 DEV := $(VENV)/.dev-$(STATE)

@@ -1,16 +1,19 @@
-"""The `tunebook` command. Each command is a few lines here; the work is in up.py, client.py and doctor.py."""
+"""The `tunebook` command. Each command is a few lines here; the work is in up.py, commands/ and doctor.py."""
 
 import json
 import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pydantic_core import ValidationError
 
 from app.backup_commands import add_to
+from app.client import NoToken, SignInNeeded, Unconfirmed, Unreachable
+from app.client import TunebookError as ClientError
+from app.commands import add_to as add_client_commands
 from app.errors import TunebookError
 from app.user_commands import user
 
@@ -23,16 +26,22 @@ tunebook = typer.Typer(
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data folder; default: TUNEBOOK_DATA or ./data.")]
 Port = Annotated[int | None, typer.Option("--port", help="Port of the web server; default: 8000.")]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="Address of another Tunebook; its token is read from TUNEBOOK_TOKEN."),
+]
 
 
 @tunebook.callback()
-def chosen(data: Data = None, port: Port = None) -> None:
+def chosen(data: Data = None, port: Port = None, url: Url = None) -> None:
     """The lab notebook for fine-tuned language models."""
     os.umask(0o077)
     if data is not None:
         os.environ["TUNEBOOK_DATA"] = str(data.expanduser().resolve())
     if port is not None:
         os.environ["TUNEBOOK_PORT"] = str(port)
+    if url is not None:
+        os.environ["TUNEBOOK_URL"] = url
 
 
 @tunebook.command()
@@ -135,109 +144,20 @@ def doctor(
     raise typer.Exit(0 if all(check.ok for check in found) else 1)
 
 
-@tunebook.command()
-def upload(file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet.")]) -> None:
-    """Upload a dataset to the running Tunebook and wait until it is checked."""
-    from app import client
-
-    with client.api() as api:
-        dataset = client.upload(api, file)
-    typer.echo(client.dataset_line(dataset))
-    for problem in dataset["problems"]:
-        typer.echo(f"  line {problem['line']}, {problem['where']}: {problem['message']} {problem['hint']}")
-    for warning in dataset["warnings"]:
-        typer.echo(f"  note: {warning['message']}")
-    raise typer.Exit(0 if dataset["state"] == "ready" else 1)
-
-
-@tunebook.command()
-def launch(
-    what: Annotated[str, typer.Argument(help="The dataset's number, or a file experiment.yaml.")],
-    model: Annotated[
-        list[str] | None, typer.Option(help="A model's id, for example baseline/majority; repeat it.")
-    ] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds, comma separated.")] = "1",
-    split: Annotated[str | None, typer.Option(help="Name of the split; default: the first.")] = None,
-    name: Annotated[str, typer.Option(help="Name of the experiment.")] = "",
-    upload: Annotated[
-        Path | None, typer.Option(help="With a file: the data to upload if no dataset here has its hash.")
-    ] = None,
-    wait: Annotated[bool, typer.Option(help="Wait until all runs are over.")] = False,
-) -> None:
-    """Launch an experiment: every model with every seed, or again what a file experiment.yaml names."""
-    from app import client
-
-    with client.api() as api:
-        if what.isdecimal():
-            body = _launch_body(int(what), model or [], seeds, split, name)
-            experiment = client.ask(api, "POST", "/experiments", json=body)
-        else:
-            experiment = client.launch_file(api, Path(what), upload)
-        typer.echo(f"experiment {experiment['id']}: {len(experiment['runs'])} runs")
-        if wait:
-            _watch(client, api, experiment["id"], wait)
-
-
-def _launch_body(dataset: int, models: list[str], seeds: str, split: str | None, name: str) -> dict[str, Any]:
-    numbers = seeds.split(",")
-    if not all(number.strip().isdecimal() for number in numbers):
-        raise typer.BadParameter("seeds are whole numbers, for example 1,2", param_hint="--seeds")
-    return {
-        "dataset_id": dataset,
-        "models": [{"model": each} for each in models],
-        "seeds": [int(number) for number in numbers],
-        "name": name,
-        "split": split,
-    }
-
-
-@tunebook.command()
-def status(
-    experiment: Annotated[int, typer.Argument(help="The experiment's number.")],
-    wait: Annotated[bool, typer.Option(help="Wait until all runs are over.")] = False,
-) -> None:
-    """Show an experiment's runs; ends with 1 when one of them failed or was cancelled."""
-    from app import client
-
-    with client.api() as api:
-        _watch(client, api, experiment, wait)
-
-
-@tunebook.command()
-def predictions(
-    run: Annotated[int, typer.Argument(help="The run's number.")],
-    out: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,
-) -> None:
-    """Write a run's test predictions as CSV."""
-    from app import client
-
-    with client.api() as api:
-        if out:
-            client.save_predictions(api, run, out)
-        else:
-            client.predictions(api, run, sys.stdout.buffer)
-
-
-def _watch(client: Any, api: Any, experiment_id: int, wait: bool) -> None:
-    bad = 0
-    for run in client.watch(api, experiment_id, wait):
-        typer.echo(client.run_line(run))
-        bad += run["state"] in ("failed", "cancelled")
-    if bad:
-        raise typer.Exit(1)
-
-
 add_to(tunebook)
+add_client_commands(tunebook)
 tunebook.add_typer(user, name="user")
 
 
 def main() -> None:
-    """The entry point: an expected failure is two sentences on standard error, not a traceback."""
+    """The entry point: an expected failure is two sentences on standard error, not a traceback. Ends with 1 for a no,
+    2 for a command that cannot be read, 3 where no Tunebook answers or lets us in, 4 where nobody knows whether it
+    was done."""
     try:
         tunebook()
-    except TunebookError as error:
+    except (TunebookError, ClientError) as error:
         typer.echo(f"{error.message}\n{error.hint}".strip(), err=True)
-        sys.exit(1)
+        sys.exit(_exit_code(error))
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper()
@@ -245,6 +165,12 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _exit_code(error: TunebookError | ClientError) -> int:
+    if isinstance(error, Unconfirmed):
+        return 4
+    return 3 if isinstance(error, Unreachable | NoToken | SignInNeeded) else 1
 
 
 if __name__ == "__main__":

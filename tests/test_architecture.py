@@ -2,16 +2,18 @@
 code should go.
 """
 
+import ast
+import sys
 from pathlib import Path
 
-from tests.source import OURS, imports, layer, module_name, report, within
+from tests.source import OURS, imports, layer, module_name, report, tree, within
 
 NOUNS = ("lab", "settings", "datasets", "catalog", "runs", "evaluations", "experiments", "comparisons")
 NOUNS += ("exports", "door", "home")
 KINDS = ("providers", "trainers", "compute", "baselines", "metrics", "figures", "export_formats")
 KINDS += ("augmentations",)
 # The command, the application and what `tunebook` is made of; these may import everything but workers.
-ENTRIES = ("__main__", "main", "up", "serve", "client", "doctor")
+ENTRIES = ("__main__", "main", "up", "serve", "commands", "doctor")
 ENTRIES += ("doctor_server", "backup", "backup_commands", "move", "restore", "user_commands")
 # fmt: off
 FOUNDATION = {
@@ -27,7 +29,7 @@ ENGINES = ("sqlmodel", "sqlalchemy", "fastapi", "starlette", "celery", "app.db",
 
 
 def test_every_part_of_app_has_its_place():
-    known = {*NOUNS, *KINDS, *ENTRIES, *FOUNDATION, "tables", "web", "__init__"}
+    known = {*NOUNS, *KINDS, *ENTRIES, *FOUNDATION, "tables", "web", "client", "__init__"}
     strange = {layer(f"{module_name(path)}.") for path in OURS if path.startswith("app/")} - known - {""}
     report(
         [
@@ -143,6 +145,28 @@ def test_what_travels_in_a_bundle_imports_nothing_of_ours():
                     f"{path}:{line} imports {module}: this file is copied into bundles and runs without "
                     "Tunebook. Put what it needs into config.json, or into this folder."
                 )
+    report(problems)
+
+
+def test_the_client_knows_nothing_of_the_server():
+    """It is installed as `tunebook` too: absolute imports of ours would make a second copy of it, or load the server."""
+    own = ("app.client", "httpx", "msgspec")
+    problems = []
+    for path in OURS:
+        if not path.startswith("app/client/"):
+            continue
+        problems += [
+            f"{path}:{line} imports {module}: the client runs in notebooks that have only httpx and msgspec."
+            for module, line in imports(path)
+            if not within(module, own) and module.split(".")[0] not in sys.stdlib_module_names
+        ]
+        problems += [
+            f"{path}:{node.lineno} imports {node.module}: write `from .x import y`, which is right under both names."
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.ImportFrom)
+            and node.level == 0
+            and within(node.module or "", ("app", "tunebook"))
+        ]
     report(problems)
 
 

@@ -160,6 +160,6 @@ def test_no_tunebook_is_said(tmp_path: Path) -> None:
     environment = {**os.environ, "TUNEBOOK_DATA": str(tmp_path), "TUNEBOOK_PORT": "1"}
     command = [sys.executable, "-m", "app", "status", "1"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "No Tunebook answers at http://127.0.0.1:1" in done.stderr
     assert "Traceback" not in done.stderr

@@ -11,6 +11,7 @@ from app.comparisons.choice import read_choice
 from app.comparisons.choice_form import Asked, Subset
 from app.comparisons.configurations import Configurations, configurations
 from app.comparisons.export import wide_csv
+from app.comparisons.figure_routes import api_router as figure_router
 from app.comparisons.items import Answer, ComparedItem
 from app.comparisons.lab_api import router as lab_router
 from app.comparisons.pair import Pair
@@ -24,6 +25,7 @@ from app.web.session import Acting, Database
 router = APIRouter()
 router.include_router(lab_router)
 router.include_router(paired_router)
+router.include_router(figure_router)
 
 
 @router.get("/comparisons")
