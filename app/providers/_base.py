@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.hyperparameters import Hyperparameter
+from app.providers._openai_chat import ChatRequest
 from app.providers._shapes import (
     BatchAnswer,
     Decoding,
@@ -103,6 +104,9 @@ class Chat:
 
     ask: Callable[[Api, str, Question, Decoding], Reply]
     top_logprobs: int = 0  # the most that it gives for each token
+    # What `ask` sends, where the service speaks OpenAI's chat: the door adds parameters that Decoding does not have, and
+    # passes the answer's stream on.
+    request: Callable[[Api, str, Question, Decoding], ChatRequest] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ gateway. Not in the registry: app/runs/reply_target.py makes one for an endpoint
 
 from app.errors import Refused
 from app.providers._base import Chat, Provider
-from app.providers._openai_chat import ask_chat, chat_body
+from app.providers._openai_chat import ChatRequest, ask_chat, chat_body
 from app.providers._shapes import Decoding, KeyCheck, Offer, Price, Question, Reply
 from app.service_http import Access, Api
 from app.service_json import rows, text
@@ -13,6 +13,11 @@ from app.service_json import rows, text
 TOP_LOGPROBS = 20
 # What newer models refuse by name, and what to send in its place.
 OTHER_NAMES = {"max_tokens": "max_completion_tokens"}
+
+
+def request(api: Api, model: str, question: Question, decoding: Decoding) -> ChatRequest:
+    """What asking sends."""
+    return ChatRequest(api, chat_body(model, question, decoding))
 
 
 def ask(api: Api, model: str, question: Question, decoding: Decoding) -> Reply:
@@ -60,7 +65,7 @@ def endpoint_provider(name: str, base_url: str, model: str, price: Price | None)
         check_key=check_key,
         list_models=lambda api: [offer],
         offers=(offer,),
-        chat=Chat(ask=ask, top_logprobs=TOP_LOGPROBS),
+        chat=Chat(ask=ask, top_logprobs=TOP_LOGPROBS, request=request),
     )
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from app.providers._shapes import Decoding, Pace, Question, Reply
@@ -12,6 +13,17 @@ from app.service_json import mapping, number, rows, text, whole
 
 SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+PATH = "chat/completions"
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """One question as it is sent to a service that speaks OpenAI's chat: where, and what."""
+
+    api: Api
+    body: dict[str, Any]
+    path: str = PATH
 
 
 def chat_body(
@@ -39,7 +51,7 @@ def chat_body(
 def ask_chat(
     api: Api,
     body: Mapping[str, Any],
-    path: str = "chat/completions",
+    path: str = PATH,
     pace: Callable[[Mapping[str, str]], Pace] | None = None,
 ) -> Reply:
     """Sends one question; `pace` reads the headers of a service that names its limits in its own way. Raises

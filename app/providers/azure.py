@@ -18,7 +18,7 @@ from app.providers import _openai as shape
 from app.providers import _openai_training as rules
 from app.providers import _rows
 from app.providers._base import Chat, Provider, Training
-from app.providers._openai_chat import ask_chat, chat_body
+from app.providers._openai_chat import ChatRequest, ask_chat, chat_body
 from app.providers._shapes import (
     Decoding,
     KeyCheck,
@@ -129,6 +129,11 @@ def upload(api: Api, path: Path, part: str, job: TuningJob) -> RemoteFile:
     return shape.upload(api, path, part, job)
 
 
+def request(api: Api, model: str, question: Question, decoding: Decoding) -> ChatRequest:
+    """What asking sends."""
+    return ChatRequest(api, chat_body(model, question, decoding, "max_completion_tokens"))
+
+
 def ask(api: Api, model: str, question: Question, decoding: Decoding) -> Reply:
     """One answer of a deployment. Raises errors.KeyRefused, which pauses the run, while there is none of that name."""
     try:
@@ -177,5 +182,5 @@ PROVIDER = Provider(
         fetch_records=shape.fetch_records,
         list_tuned=list_tuned,
     ),
-    chat=Chat(ask=ask, top_logprobs=TOP_LOGPROBS),
+    chat=Chat(ask=ask, top_logprobs=TOP_LOGPROBS, request=request),
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.providers._base import Chat, Provider
-from app.providers._openai_chat import ask_chat, chat_body
+from app.providers._openai_chat import ChatRequest, ask_chat, chat_body
 from app.providers._shapes import Decoding, KeyCheck, Offer, Price, Question, Reply
 from app.service_http import Api
 from app.service_json import mapping, number, rows, text, whole
@@ -57,6 +57,11 @@ def _pair(raw: Mapping[str, Any]) -> tuple[float, float] | None:
     return None if asked is None or answered is None else (asked, answered)
 
 
+def request(api: Api, model: str, question: Question, decoding: Decoding) -> ChatRequest:
+    """What asking sends."""
+    return ChatRequest(api, chat_body(model, question, decoding))
+
+
 def ask(api: Api, model: str, question: Question, decoding: Decoding) -> Reply:
     """One answer. `model` may name the provider that serves it: owner/name:provider."""
     return ask_chat(api, chat_body(model, question, decoding))
@@ -74,5 +79,5 @@ PROVIDER = Provider(
     connect=Api,
     check_key=check_key,
     list_models=list_models,
-    chat=Chat(ask=ask, top_logprobs=5),
+    chat=Chat(ask=ask, top_logprobs=5, request=request),
 )

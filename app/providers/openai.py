@@ -14,7 +14,7 @@ from app.providers import _openai_training as rules
 from app.providers import _rows
 from app.providers._base import Chat, Field, Provider, Training
 from app.providers._openai_batch import openai_batch
-from app.providers._openai_chat import ask_chat, chat_body
+from app.providers._openai_chat import ChatRequest, ask_chat, chat_body
 from app.providers._shapes import (
     Decoding,
     KeyCheck,
@@ -147,6 +147,11 @@ def body(model: str, question: Question, decoding: Decoding) -> dict[str, Any]:
     return chat_body(model, question, decoding, "max_completion_tokens")
 
 
+def request(api: Api, model: str, question: Question, decoding: Decoding) -> ChatRequest:
+    """What asking sends."""
+    return ChatRequest(api, body(model, question, decoding))
+
+
 def ask(api: Api, model: str, question: Question, decoding: Decoding) -> Reply:
     """One answer; a tuned model answers by its own name, nothing has to be deployed."""
     return ask_chat(api, body(model, question, decoding))
@@ -192,6 +197,6 @@ PROVIDER = Provider(
         fetch_records=shape.fetch_records,
         list_tuned=list_tuned,
     ),
-    chat=Chat(ask=ask, top_logprobs=TOP_LOGPROBS),
+    chat=Chat(ask=ask, top_logprobs=TOP_LOGPROBS, request=request),
     batch=openai_batch(body, most_lines=50_000, most_bytes=200 * 10**6, url="/v1/chat/completions"),
 )

@@ -12,7 +12,7 @@ from app import errors, preferences
 from app.hyperparameters import Hyperparameter
 from app.providers import _rows
 from app.providers._base import Chat, Provider, Repeat, Training
-from app.providers._openai_chat import ask_chat, chat_body
+from app.providers._openai_chat import ChatRequest, ask_chat, chat_body
 from app.providers._shapes import (
     Decoding,
     Estimate,
@@ -292,5 +292,5 @@ PROVIDER = Provider(
         poll=poll,
         list_tuned=list_tuned,
     ),
-    chat=Chat(ask=ask),
+    chat=Chat(ask=ask, request=lambda api, *asked: ChatRequest(api, chat_body(*asked))),
 )

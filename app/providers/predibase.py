@@ -13,7 +13,7 @@ from app import errors
 from app.hyperparameters import Hyperparameter
 from app.providers import _predibase_stream as stream
 from app.providers._base import Chat, Field, Provider, Training
-from app.providers._openai_chat import ask_chat, chat_body
+from app.providers._openai_chat import ChatRequest, ask_chat, chat_body
 from app.providers._shapes import (
     Decoding,
     Estimate,
@@ -247,14 +247,18 @@ def serving(api: Api, deployment: str) -> str:
     return f"{host}/{tenant}/deployments/v2/llms/{deployment}/v1"
 
 
-def ask(api: Api, model: str, question: Question, decoding: Decoding) -> Reply:
-    """One answer of an adapter ("base#repository/version"), or of a deployment without one, in LoRAX's way: the adapter
-    is named as the model."""
+def request(api: Api, model: str, question: Question, decoding: Decoding) -> ChatRequest:
+    """What asking "base#repository/version" sends, in LoRAX's way: the adapter, if any, is named as the model."""
     deployment, _, adapter = model.partition("#")
-    address = serving(api, deployment)
     # The key goes to the serving host too, which is the service's own.
-    access = Access(api.access.label, address, api.access.key, api.access.fields)
-    return ask_chat(Api(access, api.client), chat_body(adapter, question, decoding))
+    access = Access(api.access.label, serving(api, deployment), api.access.key, api.access.fields)
+    return ChatRequest(Api(access, api.client), chat_body(adapter, question, decoding))
+
+
+def ask(api: Api, model: str, question: Question, decoding: Decoding) -> Reply:
+    """One answer."""
+    asked = request(api, model, question, decoding)
+    return ask_chat(asked.api, asked.body)
 
 
 PROVIDER = Provider(
@@ -292,5 +296,5 @@ PROVIDER = Provider(
         metrics=metrics,
         fetch_weights=fetch_weights,
     ),
-    chat=Chat(ask=ask),
+    chat=Chat(ask=ask, request=request),
 )

@@ -45,7 +45,7 @@ PROVIDER = Provider(
         fetch_weights=serving.fetch_weights,
         fetch_records=jobs.fetch_records,
     ),
-    chat=Chat(ask=serving.ask, top_logprobs=serving.TOP_LOGPROBS),
+    chat=Chat(ask=serving.ask, top_logprobs=serving.TOP_LOGPROBS, request=serving.request),
     batch=serving.BATCH,
     deploy=Deploy(
         create=deployments.create,

@@ -7,7 +7,7 @@ from typing import Any
 
 from app import errors
 from app.providers._base import Batch, Repeat
-from app.providers._openai_chat import ask_chat, chat_body, reply_of
+from app.providers._openai_chat import ChatRequest, ask_chat, chat_body, reply_of
 from app.providers._shapes import (
     BatchAnswer,
     Decoding,
@@ -34,6 +34,11 @@ def fetch_weights(api: Api, job: RemoteJob, folder: Path) -> Sequence[Path]:
     found = mapping(api.get(address(f"{job.model}:getDownloadEndpoint")), "filenameToSignedUrls")
     named = {kept_name(file): text(found, file) for file in found}
     return [fetch_file(api, url, folder / name) for name, url in named.items() if name and url]
+
+
+def request(api: Api, model: str, question: Question, decoding: Decoding) -> ChatRequest:
+    """What asking sends."""
+    return ChatRequest(api, chat_body(model, question, decoding), CHAT)
 
 
 def ask(api: Api, model: str, question: Question, decoding: Decoding) -> Reply:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from app.providers._base import Chat, Provider, Repeat, Training
-from app.providers._openai_chat import pace_of, reply_of
+from app.providers._openai_chat import ChatRequest, pace_of, reply_of
 from app.providers._shapes import Decoding, KeyCheck, Offer, Price, Question, Reply, TunedModel
 from app.providers.mistral import training as jobs
 from app.providers.mistral.batch import BATCH, chat_body
@@ -83,6 +83,11 @@ def list_tuned(api: Api) -> list[TunedModel]:
     ]
 
 
+def request(api: Api, model: str, question: Question, decoding: Decoding) -> ChatRequest:
+    """What asking sends."""
+    return ChatRequest(api, {"model": model, **chat_body(question, decoding)})
+
+
 def ask(api: Api, model: str, question: Question, decoding: Decoding) -> Reply:
     """One answer; a tuned model answers by its own name, nothing has to be deployed."""
     started = time.monotonic()
@@ -124,6 +129,6 @@ PROVIDER = Provider(
         metrics=jobs.metrics,
         list_tuned=list_tuned,
     ),
-    chat=Chat(ask=ask),
+    chat=Chat(ask=ask, request=request),
     batch=BATCH,
 )

@@ -46,7 +46,7 @@ PROVIDER = Provider(
         fetch_weights=weights.fetch_weights,
         fetch_records=weights.fetch_records,
     ),
-    chat=Chat(ask=chat.ask, top_logprobs=chat.TOP_LOGPROBS),
+    chat=Chat(ask=chat.ask, top_logprobs=chat.TOP_LOGPROBS, request=chat.request),
     batch=chat.BATCH,
     deploy=Deploy(
         create=serving.create,

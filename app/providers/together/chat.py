@@ -9,7 +9,7 @@ from typing import Any
 from app import errors
 from app.providers import _openai_batch as shape
 from app.providers._base import Batch
-from app.providers._openai_chat import ask_chat, chat_body
+from app.providers._openai_chat import ChatRequest, ask_chat, chat_body
 from app.providers._shapes import (
     BatchAnswer,
     Decoding,
@@ -43,6 +43,11 @@ def body(model: str, question: Question, decoding: Decoding) -> dict[str, Any]:
     if top := asked.pop("top_logprobs", 0):
         asked["logprobs"] = top
     return asked
+
+
+def request(api: Api, model: str, question: Question, decoding: Decoding) -> ChatRequest:
+    """What asking sends."""
+    return ChatRequest(inference(api), body(model, question, decoding))
 
 
 def ask(api: Api, model: str, question: Question, decoding: Decoding) -> Reply:

@@ -8,7 +8,7 @@ from app import errors
 from app.hyperparameters import Hyperparameter
 from app.providers import _rows
 from app.providers._base import Chat, Field, Provider, Training
-from app.providers._openai_chat import ask_chat, chat_body
+from app.providers._openai_chat import ChatRequest, ask_chat, chat_body
 from app.providers._shapes import Decoding, Estimate, KeyCheck, Offer, Price, Question, Reply, TuningJob
 from app.providers.wandb import jobs
 from app.providers.wandb.hosts import BASE, inference_api, query
@@ -95,10 +95,16 @@ def estimate(job: TuningJob) -> Estimate:
     return Estimate(0, f"about {tokens:,} tokens; {PRICE.source}")
 
 
-def ask(api: Api, model: str, question: Question, decoding: Decoding) -> Reply:
-    """One answer: of an adapter at the training host, of a base model at the inference host."""
+def request(api: Api, model: str, question: Question, decoding: Decoding) -> ChatRequest:
+    """What asking sends: an adapter answers at the training host, a base model at the inference host."""
     where = api if model.startswith("wandb-artifact:") else inference_api(api)
-    return ask_chat(where, chat_body(model, question, decoding))
+    return ChatRequest(where, chat_body(model, question, decoding))
+
+
+def ask(api: Api, model: str, question: Question, decoding: Decoding) -> Reply:
+    """One answer."""
+    asked = request(api, model, question, decoding)
+    return ask_chat(asked.api, asked.body)
 
 
 PROVIDER = Provider(
@@ -147,5 +153,5 @@ PROVIDER = Provider(
         metrics=jobs.metrics,
         fetch_weights=jobs.fetch_weights,
     ),
-    chat=Chat(ask=ask),
+    chat=Chat(ask=ask, request=request),
 )
