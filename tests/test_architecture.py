@@ -11,10 +11,19 @@ from tests.source import OURS, imports, layer, module_name, report, tree, within
 NOUNS = ("lab", "settings", "datasets", "catalog", "runs", "evaluations", "experiments", "comparisons")
 NOUNS += ("exports", "door", "home")
 KINDS = ("providers", "trainers", "compute", "baselines", "metrics", "figures", "export_formats")
-KINDS += ("augmentations",)
+KINDS += ("augmentations", "harnesses")
 # The command, the application and what `tunebook` is made of; these may import everything but workers.
 ENTRIES = ("__main__", "main", "up", "serve", "commands", "doctor")
-ENTRIES += ("doctor_server", "backup", "backup_commands", "move", "restore", "user_commands")
+ENTRIES += (
+    "doctor_server",
+    "backup",
+    "backup_commands",
+    "move",
+    "restore",
+    "storage_commands",
+    "storage_copy",
+    "user_commands",
+)
 # fmt: off
 FOUNDATION = {
     "assets", "cells", "clock", "config", "database_rows", "db", "errors", "file_queue", "format", "hub",

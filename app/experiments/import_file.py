@@ -1,4 +1,4 @@
-"""Reads a file of predictions made elsewhere: CSV, JSON or JSON Lines. Pure.
+"""Reads a file of predictions made elsewhere: CSV, JSON, JSON Lines, or the log of an evaluation harness. Pure.
 
 Columns are known by several names; class probabilities come as columns `p(<class>)` or as one object.
 """
@@ -16,6 +16,7 @@ import msgspec
 
 from app.cells import unguarded
 from app.errors import Invalid
+from app.harnesses import harnesses
 
 ANSWER = ("answer", "prediction", "predicted", "output", "completion", "response", "answer_read")
 EXPECTED = ("expected", "gold", "label", "target", "reference", "true", "truth")
@@ -49,6 +50,10 @@ class ImportedRow:
 
 def read_rows(data: bytes) -> list[ImportedRow]:
     """The rows of a file; raises Invalid with the row, what is wrong and how to mend it."""
+    for harness in harnesses().values():
+        logged = harness.read(data)
+        if logged is not None:
+            return [ImportedRow(row.where, row.answer, row.item, expected=row.expected) for row in logged]
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -13,6 +13,7 @@ from app.evaluations.looks import Looks, count_looks
 from app.experiments.designs import describe
 from app.experiments.folds import FoldLine, by_fold
 from app.experiments.lock import LockView, lock_view
+from app.harnesses import Harness, harnesses
 from app.lab.actor import Actor, find, owned
 from app.lab.reservations import MoneyLine, experiment_money
 from app.runs.augment import describe_augment
@@ -63,6 +64,11 @@ class ExperimentView:
     folds: list[FoldLine]
     # What its runs have reserved and cost; None where nothing is paid for.
     money: MoneyLine | None
+
+    @property
+    def harnesses(self) -> list[Harness]:
+        """What the test items can be written for as a task."""
+        return list(harnesses().values())
 
     @property
     def unseen(self) -> int:

@@ -9,6 +9,7 @@ from sqlmodel import Session
 
 from app.errors import TunebookError
 from app.evaluations.columns import leaderboard_table
+from app.experiments import task_routes
 from app.experiments.clone import form_of_run
 from app.experiments.convert import convert, trainer_label, trainers_for
 from app.experiments.experiment_file import experiment_yaml
@@ -26,6 +27,7 @@ from app.web.session import Acting, Database
 from app.web.upload import Uploading
 
 router = APIRouter()
+router.include_router(task_routes.router)
 Subset = Literal["all", "unseen"]
 Models = Annotated[Sequence[str], Query()]
 MOST_TICKED = 200

@@ -1,11 +1,9 @@
 """A paper's files as downloads: tables in every format, texts, the bundle. Called by pages and the API."""
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 from sqlmodel import Session, col, select
 
 from app.comparisons.export import wide_pieces
@@ -22,8 +20,8 @@ from app.exports.paper_export import MOST_AT_ONCE, too_large
 from app.exports.state import PaperState, read_state
 from app.lab.actor import Actor
 from app.tables import Evaluation, Run, Split
+from app.web.written import written
 
-PIECE = 1024 * 1024
 TABLES: dict[str, Callable[[Session, Actor, PaperState], Rows]] = {
     "predictions": stacked_rows,
     "wide": wide_rows,
@@ -54,9 +52,9 @@ def table_file(session: Session, actor: Actor, run_ids: Sequence[int], what: str
     if what == "wide" and kind.name in ("csv", "csv-raw") and (chosen := same_labels(session, state)):
         keys = [run.key for run in state.runs]
         pieces = wide_pieces(session, chosen, keys, raw=kind.name == "csv-raw")
-        return _sent(lambda file: file.writelines(pieces), name, kind.media_type)
+        return written(lambda file: file.writelines(pieces), name, kind.media_type)
     rows = TABLES[what](session, actor, state)
-    return _sent(lambda file: kind.write(rows, file), name, kind.media_type)
+    return written(lambda file: kind.write(rows, file), name, kind.media_type)
 
 
 def same_labels(session: Session, state: PaperState) -> Chosen | None:
@@ -102,24 +100,4 @@ def bundle_file(
     def write(file: BinaryIO) -> None:
         write_bundle(session, actor, state, file, inputs=inputs, data=data)
 
-    return _sent(write, f"{label_of(state)}-paper-bundle.zip", "application/zip")
-
-
-def _sent(write: Callable[[BinaryIO], None], name: str, media_type: str) -> Response:
-    """Written to disk first, so that an error is still an answer and memory stays flat, then sent."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115  closed when its last piece is sent
-    try:
-        write(file)
-    except BaseException:
-        file.close()
-        raise
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    headers = {"content-disposition": f'attachment; filename="{name}"', "content-length": str(size)}
-    return StreamingResponse(_pieces(file), headers=headers, media_type=media_type)
-
-
-def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while piece := file.read(PIECE):
-            yield piece
+    return written(write, f"{label_of(state)}-paper-bundle.zip", "application/zip")

@@ -24,7 +24,7 @@ CANARY = "canaryanswer"
 ACCURACY = ("41.7", "0.4166", "0.417")
 # What makes something of a run's answers to the test items.
 STARTS = re.compile(
-    r"\{run_id\}/(exports|judge|judgings|rules)|/comparisons/|^/compare/|\{judging_id\}/label|/resume"
+    r"\{run_id\}/(exports|judge|judgings|rules)|/comparisons/|^/compare/|\{judging_id\}/(label|resume)"
 )
 GETS = sorted({path for method, path in ALL if method == "GET"})
 Locked = tuple[Dataset, Experiment, list[Run]]
