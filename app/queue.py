@@ -35,6 +35,9 @@ FETCH_WEIGHTS = "rescues.fetch_weights"
 DELIVER = "notifications.deliver"
 PUSH_FILE = "stored_files.push"
 TIDY_FILES = "stored_files.tidy"
+LAUNCH_JOB = "door.launch_job"
+WORK_BATCH = "door.work_batch"
+TIDY_DOOR = "door.tidy"
 SWEEP = "sweep.look"
 
 # Once the broker did not take a message, this process leaves it alone for so long: a launch of many runs must not wait

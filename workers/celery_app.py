@@ -24,7 +24,7 @@ from app import db
 from app.config import settings
 from app.errors import TunebookError
 from app.log import log, set_up_logging
-from app.queue import LOOK_FOR_ORPHANS, SWEEP, TIDY_FILES, broker_options
+from app.queue import LOOK_FOR_ORPHANS, SWEEP, TIDY_DOOR, TIDY_FILES, broker_options
 from app.runs.hosts import BEAT_SECONDS, beat
 from app.tether import hold_tether
 from workers.task import owner_name
@@ -39,6 +39,7 @@ celery = Celery(
         "workers.deployments",
         "workers.rescues",
         "workers.exports",
+        "workers.door",
         "workers.comparisons",
         "workers.endpoints",
         "workers.machines",
@@ -67,6 +68,7 @@ celery.conf.update(
     beat_schedule={
         "sweep": {"task": SWEEP, "schedule": settings().look_seconds, "options": {"expires": 5}},
         "files": {"task": TIDY_FILES, "schedule": 3600.0},
+        "door": {"task": TIDY_DOOR, "schedule": 3600.0},
         "orphans": {"task": LOOK_FOR_ORPHANS, "schedule": settings().orphan_minutes * 60},
     },
     **broker_options(),

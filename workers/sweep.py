@@ -16,6 +16,7 @@ from app.queue import (
     CHECK_MACHINE,
     DELIVER,
     FETCH_WEIGHTS,
+    LAUNCH_JOB,
     MAKE_EXPORT,
     PUSH_FILE,
     SWEEP,
@@ -37,6 +38,8 @@ from app.tables import (
     Delivery,
     DeliveryState,
     DeploymentRow,
+    DoorJob,
+    DoorJobState,
     Endpoint,
     EndpointState,
     Export,
@@ -78,6 +81,7 @@ WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
     (Machine, (MachineState.CHECKING, MachineState.READY, MachineState.FAILED), CHECK_MACHINE),
     (MachineJob, (JobState.LEAVING,), TIDY_MACHINE),
     (Delivery, (DeliveryState.QUEUED,), DELIVER),
+    (DoorJob, (DoorJobState.VALIDATING,), LAUNCH_JOB),
     (StoredFile, (StoredState.WAITING, StoredState.LEAVING), PUSH_FILE),
 )
 

@@ -9,6 +9,7 @@ from app.clock import now
 from app.lab.actor import Actor
 from app.storage import run_folder
 from app.tables import Experiment, Run, RunState, Split
+from tests.door.working import sent, work  # noqa: F401  fixtures
 from tests.pages import add_dataset, add_experiment
 
 
