@@ -12,6 +12,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 VARIABLES = {f"TUNEBOOK_{name.upper()}" for name in Settings.model_fields}
 # Between Tunebook's own processes, not for people.
 INTERNAL = {"TUNEBOOK_TETHER", "TUNEBOOK_LISTEN_FD"}
+# Of the client and the command line, not of the server.
+CLIENT = {"TUNEBOOK_URL", "TUNEBOOK_TOKEN"}
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
@@ -38,7 +40,7 @@ def test_no_variable_is_named_that_is_none():
     ):
         named = set(re.findall(r"TUNEBOOK_[A-Z0-9_]*[A-Z0-9]", (ROOT / name).read_text(encoding="utf-8")))
         files = {f"{variable}_FILE" for variable in VARIABLES}
-        assert named <= VARIABLES | files | INTERNAL, name
+        assert named <= VARIABLES | files | INTERNAL | CLIENT, name
 
 
 def test_make_has_what_the_readme_names():
