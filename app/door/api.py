@@ -1,26 +1,10 @@
 """Joins the routes of the OpenAI-compatible API. app/main.py mounts them at /v1."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-
 from fastapi import APIRouter
-from starlette.concurrency import run_in_threadpool
 
-from app.door import chat_api, files_api, models_api
-from app.door.inference import close_connections
-from app.door.record import RECORDER
+from app.door import files_api, models_api, tuning_api
 
-
-@asynccontextmanager
-async def _open(_app: Any) -> AsyncIterator[None]:
-    """At the end of the web's process every call is recorded."""
-    yield
-    close_connections()
-    await run_in_threadpool(RECORDER.flush)
-
-
-router = APIRouter(lifespan=_open)
-router.add_route("/chat/completions", chat_api.chat_completions, methods=["POST"])
+router = APIRouter()
 router.include_router(models_api.router)
 router.include_router(files_api.router)
+router.include_router(tuning_api.router)
