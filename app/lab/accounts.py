@@ -4,6 +4,7 @@ Whatever takes rights away ends the member's sessions and tokens in the same tra
 """
 
 import re
+from typing import Any
 
 from sqlalchemy import func, update
 from sqlmodel import Session, col, select
@@ -91,7 +92,8 @@ def open_session(session: Session, member: Member, by: str = "") -> str:
     if actor is None:
         raise SignInNeeded("This account is disabled.", "Ask an admin of your lab.")
     member.seen_at = now()
-    record(session, actor, "signed in", "session", **({"way": by} if by else {}))
+    about: dict[str, Any] = {"way": by} if by else {}
+    record(session, actor, "signed in", "session", **about)
     return make_token(session, actor, TokenKind.SESSION, "browser")
 
 
@@ -160,6 +162,14 @@ def enable_member(session: Session, actor: Actor, member_id: int) -> Member:
     member = find_member(session, member_id)
     member.disabled_at = None
     session.flush()
+    return member
+
+
+def sign_out_member(session: Session, actor: Actor, member_id: int) -> Member:
+    """Ends every session, API token and link of a member; the account stays open."""
+    require_admin(actor, "sign members out")
+    member = find_member(session, member_id)
+    end_access(session, member_id)
     return member
 
 

@@ -1,4 +1,4 @@
-"""E-mail by SMTP. Called by the worker that sends notifications and invitations; nothing else opens a connection."""
+"""E-mail by SMTP. Called by the worker that sends notifications and by link_mail.py; nothing else opens a connection."""
 
 import smtplib
 import ssl

@@ -4,15 +4,18 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlmodel import Session
 
+from app.config import settings
 from app.errors import Invalid
 from app.lab import accounts, invitations
 from app.lab.actor import Actor
+from app.lab.link_mail import mail_link
 from app.lab.members import list_members
 from app.lab.projects import list_projects
 from app.tables import Role
 from app.web.forms import Posted, text, texts
+from app.web.own_address import own_address
 from app.web.pages import page, see
-from app.web.session import Acting, Database
+from app.web.session import Acting, Database, commit_now
 
 router = APIRouter()
 ROLES = {
@@ -30,7 +33,7 @@ def members_page(request: Request, session: Database, actor: Acting) -> HTMLResp
 
 @router.post("/lab/members/invite")
 def invite(request: Request, session: Database, actor: Acting, form: Posted) -> HTMLResponse:
-    """Invites somebody and shows the link, this once: nothing keeps it, so there is nothing to redirect to."""
+    """Invites somebody by e-mail, or shows the link, this once: nothing keeps it, so there is nothing to redirect to."""
     email, role = text(form, "email"), text(form, "role", Role.MEMBER)
     chosen = [int(each) for each in texts(form, "projects") if each.isascii() and each.isdigit()][:500]
     chosen = [each for each in chosen if each < 2**31]
@@ -38,7 +41,7 @@ def invite(request: Request, session: Database, actor: Acting, form: Posted) -> 
         secret = invitations.invite(session, actor, email, role, chosen)
     except Invalid as error:
         return _page(request, session, actor, status=422, email=email, role=role, errors=error.fields)
-    return _page(request, session, actor, status=201, link=_link(request, secret), link_for=email)
+    return _made(request, session, actor, secret, email, is_new=True)
 
 
 @router.post("/lab/members/invitations/{token_id}/revoke")
@@ -52,6 +55,13 @@ def revoke_invitation(token_id: int, session: Database, actor: Acting) -> Respon
 def change_role(member_id: int, session: Database, actor: Acting, form: Posted) -> Response:
     """Gives a member another role and signs them out."""
     accounts.change_role(session, actor, member_id, text(form, "role"))
+    return see("/lab/members")
+
+
+@router.post("/lab/members/{member_id}/sign-out")
+def sign_out_member(member_id: int, session: Database, actor: Acting) -> Response:
+    """Ends every session and API token of a member."""
+    accounts.sign_out_member(session, actor, member_id)
     return see("/lab/members")
 
 
@@ -71,16 +81,21 @@ def enable_member(member_id: int, session: Database, actor: Acting) -> Response:
 
 @router.post("/lab/members/{member_id}/reset")
 def reset_password(request: Request, member_id: int, session: Database, actor: Acting) -> HTMLResponse:
-    """Shows, this once, a link by which the member chooses a new password."""
+    """Mails a link by which the member chooses a new password, or shows it, this once."""
     secret = invitations.make_reset(session, actor, member_id)
-    member = accounts.find_member(session, member_id)
-    return _page(
-        request, session, actor, status=201, link=_link(request, secret), link_for=member.email or ""
-    )
+    email = accounts.find_member(session, member_id).email or ""
+    return _made(request, session, actor, secret, email, is_new=False)
 
 
-def _link(request: Request, secret: str) -> str:
-    return f"{str(request.base_url).rstrip('/')}/invitations?token={secret}"
+def _made(
+    request: Request, session: Session, actor: Actor, secret: str, email: str, *, is_new: bool
+) -> HTMLResponse:
+    """The page after a link was made: mailed to its owner, else shown this once."""
+    link = f"{own_address(request)}/invitations?token={secret}"
+    commit_now(session, request)
+    why_not = mail_link(email, link, actor.name, is_new)
+    shown = {"link": link, "why_not": why_not} if why_not else {"mailed": True}
+    return _page(request, session, actor, status=201, link_for=email, **shown)
 
 
 def _page(
@@ -91,6 +106,8 @@ def _page(
     status: int = 200,
     link: str = "",
     link_for: str = "",
+    why_not: str = "",
+    mailed: bool = False,
     email: str = "",
     role: str = Role.MEMBER,
     errors: dict[str, str] | None = None,
@@ -108,6 +125,9 @@ def _page(
         projects=open_projects,
         roles=list(ROLES.items()),
         link=link,
+        why_not=why_not if settings().smtp_url else "",
+        mailed=mailed,
+        mails=bool(settings().smtp_url),
         link_for=link_for,
         email=email,
         role=role,

@@ -18,6 +18,7 @@ from app.lab.university_members import sign_in_person
 from app.subpath import outside
 from app.tables import TokenKind
 from app.web.local_path import local_path
+from app.web.own_address import own_address
 from app.web.pages import page, see
 from app.web.session import COOKIE, cookie_name, set_session_cookie
 from app.web.sign_in_page import sign_in_view
@@ -35,7 +36,7 @@ def go_to_university(request: Request, next: str = "/") -> Response:
     require_offered()
     flow = new_flow()
     try:
-        response: Response = see(leave_for(flow, _back(request)))
+        response: Response = see(leave_for(flow, own_address(request) + BACK))
     except TunebookError as error:
         return _refused(request, error)
     kept = base64.urlsafe_b64encode(local_path(next).encode()).decode()
@@ -70,7 +71,7 @@ def _signed_in(request: Request, flow: str, code: str) -> str:
     # Counted, since each try asks the issuer; and asked before the transaction begins.
     address = request.client.host if request.client else ""
     tries = begin_try(f"university {network(address)}", address)
-    person = person_from(flow, code, _back(request))
+    person = person_from(flow, code, own_address(request) + BACK)
     try:
         with session_scope() as session:
             secret = sign_in_person(session, person)
@@ -101,11 +102,6 @@ def _cookie() -> dict[str, Any]:
         "httponly": True,
         "samesite": "lax",
     }
-
-
-def _back(request: Request) -> str:
-    base = settings().public_url or str(request.base_url).rstrip("/")
-    return base + BACK
 
 
 def _decoded(kept: str) -> str:

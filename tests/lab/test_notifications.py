@@ -1,15 +1,12 @@
 """Members are told once, in the app, by e-mail and by webhook: against a real mail server and a real webhook."""
 
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import Message
 from fastapi.testclient import TestClient
 from sqlmodel import Session, select
 
@@ -18,42 +15,10 @@ from app.lab.actor import Actor
 from app.lab.channels import EMAIL, WEBHOOK, add_channel, remove_channel
 from app.lab.notifications import DONE, FAILED, KINDS, Note, list_notes, mark_read, tell, unread
 from app.tables import Channel, Delivery, DeliveryState, Notification
+from tests.lab.conftest import Mailbox
 from workers.notifications import deliver
 
 NOTE = Note(FAILED, "run 7 failed", "Run 7 failed", "Its data is gone.", "/runs/7")
-
-
-class Mailbox(Message):
-    """What a mail server received; `answer` is its next answer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.received: list[Any] = []
-        self.answer = ""
-
-    def handle_message(self, message: Any) -> None:
-        self.received.append(message)
-
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
-        if self.answer:
-            return self.answer
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-
-@pytest.fixture
-def mailbox(home: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
-    box = Mailbox()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = Controller(box, hostname="127.0.0.1", port=port)
-    server.start()
-    monkeypatch.setenv("TUNEBOOK_SMTP_URL", f"smtp://127.0.0.1:{port}")
-    monkeypatch.setenv("TUNEBOOK_PUBLIC_URL", "https://tunebook.example.org")
-    settings.cache_clear()
-    yield box
-    server.stop()
 
 
 class Hook(BaseHTTPRequestHandler):

@@ -58,6 +58,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /api/v1/compute/{machine_id}": {"name": "x", "kind": "ssh"},
     "PATCH /api/v1/providers/{name}": {"enabled": True},
     "POST /api/v1/providers/{name}/keys": {"key": "x"},
+    "POST /api/v1/members/invitations": {"email": "x@example.org"},
+    "PATCH /api/v1/members/{member_id}": {"role": "viewer"},
     "POST /api/v1/projects": {"name": "x"},
     "PATCH /api/v1/projects/{project_id}": {"name": "x"},
 }
