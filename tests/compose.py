@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import psycopg
@@ -67,7 +69,10 @@ def environment(
 
 
 class OwnPostgres:
-    """A PostgreSQL server of the test's own with the user and database `tunebook`; commits reach the disk."""
+    """A PostgreSQL server of the test's own with the user and database `tunebook`.
+
+    A commit is with the kernel before it is answered, so that it outlives the server's end; nothing waits for the disk.
+    """
 
     def __init__(self) -> None:
         # As root it runs as another user, who must be able to get to its folder.
@@ -75,22 +80,30 @@ class OwnPostgres:
         self.server = PostgresServer(self.folder, cleanup_mode="stop")
         self.server.start()
         with psycopg.connect(self.server.get_uri(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
             connection.execute("CREATE ROLE tunebook LOGIN PASSWORD 'p/w@1'")
             connection.execute("CREATE DATABASE tunebook OWNER tunebook")
-        self.address = f"postgresql://tunebook@/tunebook?{urlsplit(self.server.get_uri()).query}"
+        query = urlsplit(self.server.get_uri()).query
+        self.address = f"postgresql://tunebook@/tunebook?{query}"
+        self.sockets = parse_qs(query)["host"][0]
 
     def fail(self) -> None:
         """As a machine that fails: connections are cut, nothing is written any more."""
+        self._control("stop", "-m", "immediate")
+
+    def start(self) -> None:
+        """Starts it again; it recovers what was committed, which takes its time on a busy machine."""
+        self._control("-l", str(self.server.log), "-o", f'-h "" -k {self.sockets}', "-t", "120", "start")
+        self.server.ensure_postgres_running()
+
+    def _control(self, *arguments: str) -> None:
         pgexec(
             "pg_ctl",
-            ("-w", "-D", str(self.folder), "stop", "-m", "immediate"),
+            ("-w", "-D", str(self.folder), *arguments),
             bin_path=self.server.bin_path,
             user=self.server.system_user,
         )
-
-    def start(self) -> None:
-        """Starts it again; it recovers what was committed."""
-        self.server.ensure_postgres_running()
 
     def stop(self) -> None:
         """Ends it and removes its files."""
@@ -144,6 +157,8 @@ class Server(Stack):
         secrets.mkdir(parents=True)
         (secrets / "postgres_password").write_text("p/w@1\n")
         (secrets / "redis_password").write_text("r/w@2\n")
+        self.stopping, self.restarts = threading.Event(), Counter[str]()
+        self.keeper = threading.Thread(target=self.keep, daemon=True)
         self.redis = OwnRedis(folder, "r/w@2")
         self.data = folder / "data"
         self.ports = {"web 1": free_port(), "web 2": free_port()}
@@ -168,12 +183,22 @@ class Server(Stack):
         subprocess.run(command("migrate"), env=self.environment, check=True, timeout=120, cwd=ROOT)
         for name in PROCESSES:
             self.start_one(name)
+        self.keeper.start()
         for name in self.ports:
             wait_for(partial(self.well, name), 60)
         return self
 
+    def keep(self) -> None:
+        """As `restart: unless-stopped`: what has ended is started again, with a pause as Docker has."""
+        while not self.stopping.wait(0.5):
+            for name, process in list(self.started.items()):
+                if process.poll() is not None:
+                    assert SERVICES[PROCESSES[name]]["restart"] == "unless-stopped"
+                    self.restarts[name] += 1
+                    self.start_one(name)
+
     def start_one(self, name: str) -> None:
-        """Starts one process, as compose does when it has ended."""
+        """Starts one process."""
         with (self.data.parent / f"{name}.log").open("ab") as log:
             self.started[name] = subprocess.Popen(
                 command(PROCESSES[name]),
@@ -193,12 +218,15 @@ class Server(Stack):
         return False
 
     def kill(self, name: str) -> None:
-        """kill -9 of the process with its forks; trainings have groups of their own."""
-        os.killpg(self.started[name].pid, signal.SIGKILL)
-        self.started[name].wait()
+        """kill -9 of the process with its forks; trainings have groups of their own. It is started again."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.started[name].pid, signal.SIGKILL)
 
     def stop(self) -> None:
         """TERM, then kill -9, to everything; also to what is left of trainings."""
+        self.stopping.set()
+        if self.keeper.is_alive():
+            self.keeper.join()
         for process in self.started.values():
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)

@@ -1,10 +1,12 @@
 """What costs money now or soon cannot be paid: models that are served by the hour, and budgets that run out.
-And what lies on one machine alone. Called by queries.py.
+And what lies on one machine alone, and what nobody works on. Called by queries.py.
 """
 
+import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from app.catalog.models import model_label
@@ -14,8 +16,12 @@ from app.lab.actor import Actor
 from app.lab.budgets import BudgetLine
 from app.lab.money_notes import low_budgets
 from app.providers import providers
+from app.queue import refusal
 from app.stored_files import unsettled
-from app.tables import DeploymentRow, DeploymentState, Run
+from app.tables import LOOKED_AT, DeploymentRow, DeploymentState, Run
+
+# The sweep looks at each run every few seconds.
+SILENCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -33,12 +39,23 @@ class Served:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Runs of the lab that nobody looks at, since when, and why the queue refused the last message, if it did."""
+
+    runs: int
+    since: datetime | None
+    refused: str
+
+
+@dataclass(frozen=True)
 class Alerts:
-    """What is served, which budgets run low, and how many files the bucket does not take; empty on most days."""
+    """What is served, which budgets run low, how many files the bucket does not take, and work that nobody does;
+    empty on most days."""
 
     served: list[Served]
     low: list[BudgetLine]
     unsettled: int = 0
+    waiting: Waiting | None = None
 
 
 def alerts(session: Session, actor: Actor) -> Alerts:
@@ -53,7 +70,23 @@ def alerts(session: Session, actor: Actor) -> Alerts:
         .order_by(col(DeploymentRow.id))
     )
     files = unsettled(session)[0] if settings().s3_bucket else 0
-    return Alerts([_served(row, model) for row, model in rows], low_budgets(session, actor), files)
+    served = [_served(row, model) for row, model in rows]
+    return Alerts(served, low_budgets(session, actor), files, _waiting(session))
+
+
+def _waiting(session: Session) -> Waiting | None:
+    """A queue, workers or a clock that are away leave due times behind them."""
+    runs, made, due, leased = session.execute(
+        select(  # type: ignore[call-overload]
+            func.count(), func.min(Run.created_at), func.max(Run.due_at), func.max(Run.lease_until)
+        ).where(col(Run.state).in_(LOOKED_AT))
+    ).one()
+    if not runs or (leased and leased > now()):
+        return None
+    last = max(filter(None, (due, leased, made)))
+    silent, known = last < now() - SILENCE, refusal()
+    refused = known.said if time.monotonic() < known.until + SILENCE.total_seconds() else ""
+    return Waiting(runs, last if silent else None, refused) if silent or refused else None
 
 
 def _served(row: DeploymentRow, model: str) -> Served:

@@ -131,25 +131,24 @@ def faults(server: Server) -> dict[str, Callable[[random.Random], None]]:
     """Everything that is done to the server, by name; each is mended before the next."""
 
     def killed(name: str) -> Callable[[random.Random], None]:
-        def kill(draw: random.Random) -> None:
+        def kill(_draw: random.Random) -> None:
             server.kill(name)
-            time.sleep(draw.uniform(0.1, 1.5))
-            server.start_one(name)
 
         return kill
 
-    def first_alone(draw: random.Random) -> None:
+    def forks_of(name: str) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            return psutil.Process(server.started[name].pid).children()
+        return []
+
+    def first_alone(_draw: random.Random) -> None:
         # Its forks are left behind, and have to end by themselves.
-        worker = psutil.Process(server.started["worker 1"].pid)
-        forks = wait_for(worker.children, 30)
+        forks = wait_for(lambda: forks_of("worker 1"), 60)
         server.started["worker 1"].kill()
-        server.started["worker 1"].wait()
-        server.start_one("worker 1")
         assert psutil.wait_procs(forks, 30)[1] == []
 
     def fork(draw: random.Random) -> None:
-        worker = psutil.Process(server.started["worker-remote"].pid)
-        draw.choice(wait_for(worker.children, 30)).kill()
+        draw.choice(wait_for(lambda: forks_of("worker-remote"), 60)).kill()
 
     def postgres(draw: random.Random) -> None:
         server.postgres.fail()
@@ -255,7 +254,9 @@ def run(ground: Ground, launches: int, rounds: int) -> None:
     print(
         f"{launches} launches, {runs} runs, {stormed:.0f} s of faults, {time.monotonic() - began:.0f} s in all"
     )
-    print(f"killed {dict(tally.killed)}; answers {dict(tally.statuses)}; {tally.lost} sent without waiting")
+    print(
+        f"killed {dict(tally.killed)}, started again {dict(server.restarts)}; answers {dict(tally.statuses)}; {tally.lost} sent without waiting"
+    )
     print(f"decided by a person: {dict(tally.people.decided)}")
 
 
