@@ -15,6 +15,7 @@ from app.client import NoToken, SignInNeeded, Unconfirmed, Unreachable
 from app.client import TunebookError as ClientError
 from app.commands import add_to as add_client_commands
 from app.errors import TunebookError
+from app.storage_commands import storage
 from app.user_commands import user
 
 tunebook = typer.Typer(
@@ -147,6 +148,7 @@ def doctor(
 add_to(tunebook)
 add_client_commands(tunebook)
 tunebook.add_typer(user, name="user")
+tunebook.add_typer(storage, name="storage")
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, text
 
 from app.clock import now
 from app.config import settings
@@ -32,6 +32,11 @@ MANIFEST, KEY = "manifest.json", "vault.key"
 PIECE = 1 << 20
 # What Tunebook makes again by itself, what is not finished, and what goes into the backup in another way.
 LEFT_OUT = {"incoming", "queue", "lock", "environments", "backups", "vault.key", "restoring"}
+# Paths of files whose row says that they are whole: without them a restored row would promise what is not there.
+NEEDED = (
+    "SELECT 'datasets/' || id FROM dataset WHERE state = 'ready' AND sha256 <> '' "
+    "UNION SELECT 'exports/' || id FROM export WHERE state = 'ready' AND file_name <> ''"
+)
 # Deflating these costs time and saves nothing.
 DENSE = {".safetensors", ".parquet", ".zip", ".gz", ".png", ".gguf", ".npz", ".xz", ".zst"}
 
@@ -39,7 +44,8 @@ DENSE = {".safetensors", ".parquet", ".zip", ".gz", ".png", ".gguf", ".npz", ".x
 @dataclass
 class Manifest:
     """What a backup holds. `tables`: rows and SHA-256 by name; `files`: path below the data folder, size and entry
-    with SHA-256; `key`: the master key's fingerprint, "" where there was none."""
+    with SHA-256; `key`: the master key's fingerprint, "" where there was none; `gone`: files removed while they were
+    listed; `missing`: files that a row needs and the data folder lacked."""
 
     schema: str
     database: str
@@ -52,6 +58,7 @@ class Manifest:
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: list[dict[str, Any]] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
 
 def backup(target: Path, with_key: bool = False) -> tuple[Path, Manifest]:
@@ -107,7 +114,9 @@ def _write(archive: ZipFile, with_key: bool) -> Manifest:
         manifest = Manifest(heads[0], connection.dialect.name, fingerprint(key))
         for table in tables_of(connection).values():
             _write_table(archive, manifest, connection, table)
+        needed = set(connection.execute(text(NEEDED)).scalars())
     _write_files(archive, manifest)
+    manifest.missing = sorted(needed - {each["path"] for each in manifest.files})
     manifest.sealed += sum(1 for _ in sealed_in_files())
     if with_key and key:
         manifest.has_key = True

@@ -27,6 +27,12 @@ def backup(
     size = path.stat().st_size / 1e6
     _note(path.name, rows, len(made.files), with_key)
     typer.echo(f"{path}: {rows:,} rows, {len(made.files):,} files, {size:,.1f} MB, schema {made.schema}")
+    if made.missing:
+        typer.echo(
+            f"{len(made.missing)} file(s) that rows refer to are not in the data folder, and so not in the backup: "
+            f"{', '.join(made.missing[:5])}. Another machine may have them, or somebody removed them meanwhile.",
+            err=True,
+        )
     if made.sealed and not made.has_key:
         typer.echo(
             f"The {made.sealed} sealed secret(s) need the master key (fingerprint {made.key}): keep it elsewhere."
@@ -73,6 +79,7 @@ def restore(
             made = checked(archive)
     else:
         made, held = run(file, without_secrets)
+        _fill_bucket()
     rows = sum(table["rows"] for table in made.tables.values())
     words = "is whole" if check else "restored"
     typer.echo(f"{words}: {rows:,} rows, {len(made.files):,} files of {made.made_at}, schema {made.schema}")
@@ -83,6 +90,24 @@ def restore(
         )
     if held and held.begun_again:
         typer.echo(f"{held.begun_again} run(s) of this machine go on from their newest checkpoint.")
+
+
+def _fill_bucket() -> None:
+    """The files are in the data folder now; where a bucket is set, it is to have them too."""
+    from app.bucket import Away
+    from app.config import settings
+    from app.db import session_scope
+    from app.storage_copy import note_finished
+
+    if not settings().s3_bucket:
+        return
+    try:
+        with session_scope() as session:
+            noted = note_finished(session)
+    except Away as error:
+        typer.echo(f"{error.message} Run `tunebook storage copy` when it answers.", err=True)
+    else:
+        typer.echo(f"{noted.waiting:,} files are to go into the bucket: the workers put them there.")
 
 
 def move(

@@ -170,6 +170,25 @@ def held(key: str) -> tuple[int, str] | None:
         return found["ContentLength"], found["Metadata"].get("sha256", "")
 
 
+def sizes() -> dict[str, int]:
+    """Bytes of every object below the prefix, by key; one call for a thousand. Raises Away."""
+    start = _at("")["Key"]
+    with _asking("listing its files") as s3:
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=settings().s3_bucket, Prefix=start)
+        return {
+            each["Key"][len(start) :]: each["Size"] for page in pages for each in page.get("Contents", [])
+        }
+
+
+def digest(key: str) -> str:
+    """SHA-256 of the object's bytes, all read. Raises Away."""
+    found = hashlib.sha256()
+    with _asking(f"giving {key}") as s3:
+        for chunk in s3.get_object(**_at(key))["Body"].iter_chunks(CHUNK):
+            found.update(chunk)
+    return found.hexdigest()
+
+
 def get(key: str, target: Path, part: Path, size: int, sha256: str) -> None:
     """Brings the object to `target`, which is there wholly or not at all. `part` keeps what came before a cut, and a
     later call goes on there. Raises Unavailable when the bucket does not answer or the bytes are not those put."""

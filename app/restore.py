@@ -9,7 +9,7 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from alembic import command
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, delete, text
 from sqlmodel import Session
 
 from app.backup import FORMAT, KEY, LEFT_OUT, MANIFEST, PIECE, Manifest
@@ -19,6 +19,7 @@ from app.db import engine
 from app.errors import Conflict, Invalid, Unavailable
 from app.migrate import alembic_config, known_schemas, reachable
 from app.runs.restored import Held, hold_back
+from app.tables import StoredFile
 from app.up import make_folder, only_one
 from app.vault import fingerprint, key_file, key_place, present_key, put_key
 
@@ -58,6 +59,8 @@ def _restore(archive: ZipFile, manifest: Manifest, without_secrets: bool) -> Hel
         _fill(connection, archive, manifest)
         with Session(connection) as session:
             held = hold_back(session, manifest.made_at)
+            # What the old bucket has says nothing of the one that may be set here.
+            session.execute(delete(StoredFile))
     mark.unlink()
     return held
 

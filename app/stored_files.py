@@ -31,7 +31,10 @@ def note(session: Session, path: Path) -> None:
     """Notes that a finished file, or all of a folder, is to go into the bucket; sent after the commit."""
     if not settings().s3_bucket:
         return
-    key = _key(path) + ("/" if path.is_dir() else "")
+    _note_key(session, _key(path) + ("/" if path.is_dir() else ""))
+
+
+def _note_key(session: Session, key: str) -> None:
     row = _noted(session, key)
     session.flush()
     enqueue(session, PUSH_FILE, row.id or 0)
@@ -69,7 +72,7 @@ def bring(path: Path) -> None:
                     "It can be read here once that machine has put it into the bucket.",
                 )
             continue
-        if not _same(target, row) and not (target.exists() and row.machine == settings().machine_name):
+        if not is_same(target, row) and not (target.exists() and row.machine == settings().machine_name):
             _bring_one(row, target)
         elif target.exists():
             # The time of the last use, by which copies are evicted.
@@ -115,19 +118,18 @@ def push(row: StoredFile, save: Callable[[], AbstractContextManager[Session]]) -
 
 
 def _note_folder(row: StoredFile, path: Path, save: Callable[[], AbstractContextManager[Session]]) -> None:
-    found = sorted(_files_below(path)) if path.is_dir() else []
+    found = sorted(files_below(path)) if path.is_dir() else []
     with save() as session:
         have = {each.key: each for each in _rows(session, row.key.rstrip("/"))}
         for file in found:
             known = have.get(_key(file))
-            if known is None or known.state != StoredState.KEPT or not _same(file, known):
-                noted = _noted(session, _key(file))
-                session.flush()
-                enqueue(session, PUSH_FILE, noted.id or 0)
+            if known is None or known.state != StoredState.KEPT or not is_same(file, known):
+                _note_key(session, _key(file))
         _update(session, row, state=StoredState.KEPT, error="")
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
+    """Files of a folder that go into the bucket with it."""
     for place, _, names in os.walk(folder):
         for name in names:
             path = Path(place) / name
@@ -137,7 +139,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 def _put(row: StoredFile, path: Path, save: Callable[[], AbstractContextManager[Session]]) -> None:
     seen = path.stat()
-    if row.upload_id and not _same(path, row):
+    if row.upload_id and not is_same(path, row):
         # What was sent of an earlier state of the file is of no use.
         bucket.delete(row.key, row.upload_id)
         row.upload_id = ""
@@ -151,8 +153,10 @@ def _put(row: StoredFile, path: Path, save: Callable[[], AbstractContextManager[
         with save() as session:
             _update(session, row, upload_id=upload_id, **facts)
 
-    bucket.put(path, row.key, row.sha256, row.upload_id, begun)
-    if not _same(path, row):
+    # A bucket that has it already, after a restore or a copy, is not sent it again.
+    if row.upload_id or bucket.held(row.key) != (row.size_bytes, row.sha256):
+        bucket.put(path, row.key, row.sha256, row.upload_id, begun)
+    if not is_same(path, row):
         raise Unavailable(
             f"The file {row.key} changed while it was put into the bucket.", "It is put there again."
         )
@@ -169,7 +173,7 @@ def evict() -> int:
     with session_scope(write=False) as session:
         rows = session.exec(select(StoredFile).where(StoredFile.state == StoredState.KEPT)).all()
         session.expunge_all()
-    here = [(path.stat(), path) for row in rows if _same(path := settings().folder / row.key, row)]
+    here = [(path.stat(), path) for row in rows if is_same(path := settings().folder / row.key, row)]
     here.sort(key=lambda pair: pair[0].st_atime_ns)
     too_many = sum(stat.st_size for stat, _ in here) - most
     gone = 0
@@ -218,7 +222,7 @@ def _noted(session: Session, key: str) -> StoredFile:
     return row
 
 
-def _same(path: Path, row: StoredFile) -> bool:
+def is_same(path: Path, row: StoredFile) -> bool:
     """Whether the file is the one that the row tells of."""
     try:
         found = path.stat()

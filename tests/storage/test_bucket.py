@@ -78,7 +78,7 @@ def test_a_bucket_that_is_away_gets_the_files_later(wire, client):
     with session_scope(write=False) as session:
         number, said = stored_files.unsettled(session)
     assert number == 1
-    assert "failed while taking exports/1" in said
+    assert "failed while looking for exports/1" in said
     assert "a-secret-key" not in said
     assert "The last try to put it into the bucket failed" in client.get("/").text
     wire.open = True
