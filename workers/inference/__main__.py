@@ -41,7 +41,8 @@ def main() -> int:
     if ended is None:
         listening.close()
         options.socket.unlink(missing_ok=True)
-        return 0
+        # Without waiting for what PyTorch would still tidy up.
+        os._exit(0)
     restart({**keep, **ended})
     return 1
 

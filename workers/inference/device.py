@@ -156,4 +156,4 @@ def _settle(done: "asyncio.Future[Any]", result: Any, failed: Refusal | None) ->
 
 def _deliver(events: Events) -> None:
     for ticket, told in events:
-        ticket.events.put_nowait(told)
+        ticket.put(told)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from workers.training.failures import Failure
 from workers.training.generation import Answered, Beginning, Prefix, go_on, keep_rows
 from workers.training.label_scores import LabelReader, score_one_by_one
 from workers.training.sharing import room
@@ -15,7 +16,7 @@ from workers.training.sharing import room
 from .language import Language
 from .notes import label_note
 from .prompts import Beginnings, join, read, trim
-from .refusals import ERRORS, Refusal, refusal_of
+from .refusals import ERRORS, Refusal, bad, refusal_of
 from .sampling import Rule, Taken, take
 from .text import AnswerText
 from .ticket import Events, Ticket
@@ -122,8 +123,7 @@ class Lane:
         labels = language.labels_of(asked.labels)
         choose = bool(asked.choose) or (language.choose and asked.labels is None and asked.schema is None)
         if choose and not labels:
-            raise Refusal(
-                "bad_request",
+            raise bad(
                 "The answer shall be one of the labels, and there are none.",
                 "Send labels; this model's run has none of its own.",
             )
@@ -131,7 +131,7 @@ class Lane:
             asked.temperature,
             asked.top_p,
             random.Random(asked.seed),
-            language.matcher(asked.schema),
+            _matcher(language, ticket),
             asked.top_logprobs if asked.logprobs else None,
         )
         most = min(asked.max_tokens or language.most, max(1, language.limit - len(ticket.tokens)))
@@ -248,6 +248,13 @@ class Lane:
         self.prefix = keep_rows(self.prefix, kept) if kept else None
         if self.prefix and self.language.joins:
             self.prefix = trim(self.prefix)
+
+
+def _matcher(language: Language, ticket: Ticket) -> Any:
+    try:
+        return language.matcher(ticket.asked.schema)
+    except Failure as error:
+        raise bad(error.message, error.hint) from error
 
 
 def _weigh(rows: list[Row], scores: torch.Tensor) -> None:

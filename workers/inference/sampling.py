@@ -35,8 +35,12 @@ def take(logits: torch.Tensor, rules: list[Rule]) -> list[Taken]:
     """One token for each row of `logits` (rows, vocabulary)."""
     allowed = _masked(logits, rules)
     tokens = allowed.argmax(-1).tolist()
-    for row in [row for row, rule in enumerate(rules) if rule.temperature > 0]:
-        tokens[row] = _drawn(allowed[row], rules[row])
+    drawn = [row for row, rule in enumerate(rules) if rule.temperature > 0]
+    if drawn:
+        heat = torch.tensor([[rules[row].temperature] for row in drawn], dtype=torch.float64)
+        chances = (allowed[drawn].double() / heat.to(allowed.device)).softmax(-1)
+        for row, token in zip(drawn, _drawn(chances, [rules[row] for row in drawn]), strict=True):
+            tokens[row] = token
     told = [row for row, rule in enumerate(rules) if rule.top is not None]
     logprobs = logits[told].log_softmax(-1) if told else None
     found = []
@@ -63,22 +67,33 @@ def _masked(logits: torch.Tensor, rules: list[Rule]) -> torch.Tensor:
     return masked
 
 
-def _drawn(logits: torch.Tensor, rule: Rule) -> int:
-    """A token by chance; the same random numbers give the same token whatever else is in the batch."""
-    chances = (logits.double() / rule.temperature).softmax(-1)
-    if rule.top_p >= 1:
-        return _place(chances, rule.chance)
+def _drawn(chances: torch.Tensor, rules: list[Rule]) -> list[int]:
+    """A token by chance for each row of probabilities; the same random numbers give the same token whatever else is in
+    the batch."""
+    numbers = [rule.chance.random() for rule in rules]
+    found = _places(chances, numbers)
+    for row, rule in enumerate(rules):
+        if rule.top_p < 1:
+            found[row] = _nucleus(chances[row], rule.top_p, numbers[row])
+    return found
+
+
+def _nucleus(chances: torch.Tensor, top_p: float, number: float) -> int:
+    """Among the most probable tokens that hold `top_p` together, at least one."""
     for count in (min(FIRST, len(chances)), len(chances)):
         values, places = chances.topk(count)
         before = values.cumsum(-1) - values
-        if count == len(chances) or float(before[-1] + values[-1]) >= rule.top_p:
+        if count == len(chances) or float(before[-1] + values[-1]) >= top_p:
             break
-    # The first token always stays, also with top_p 0.
-    kept = max(1, int((before < rule.top_p).sum()))
-    return int(places[_place(values[:kept], rule.chance)])
+    kept = max(1, int((before < top_p).sum()))
+    return int(places[_places(values[:kept].unsqueeze(0), [number])[0]])
 
 
-def _place(weights: torch.Tensor, chance: random.Random) -> int:
+def _places(weights: torch.Tensor, numbers: list[float]) -> list[int]:
+    """Where in each row of `weights` (rows, tokens) a number from 0 to 1 falls."""
     sums = weights.cumsum(-1)
-    place = int(torch.searchsorted(sums, chance.random() * float(sums[-1]), right=True))
-    return min(place, len(weights) - 1)
+    wanted = torch.tensor(numbers, dtype=sums.dtype, device=sums.device).unsqueeze(1) * sums[:, -1:]
+    found: list[int] = (
+        torch.searchsorted(sums, wanted, right=True).clamp(max=weights.shape[1] - 1).squeeze(1).tolist()
+    )
+    return found

@@ -1,7 +1,6 @@
 """Answers the requests on the socket: /health, /chat, /unload, /device/take, /device/give. Started by __main__.py."""
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,7 +19,7 @@ from .wire import Request, Wire
 
 # Pieces of an answer that come within this time go out as one line: a line for each token of many answers would cost
 # more than the tokens.
-GATHER_SECONDS = 0.02
+GATHER_SECONDS, EACH_SECONDS = 0.02, 0.002
 # Answers under way when a training takes the device may end within this time.
 GRACE_SECONDS = 20.0
 
@@ -139,7 +138,7 @@ class Server:
                 raise _unreadable(error) from error
             ticket = Ticket(asked, tokens)
             self.device.submit(held, ticket)
-            async for told in _gathered(ticket):
+            async for told in _gathered(ticket, self.requests):
                 yield told
         finally:
             if ticket:
@@ -239,25 +238,19 @@ def _unreadable(error: Exception) -> Refusal:
     )
 
 
-async def _gathered(ticket: Ticket) -> AsyncIterator[dict[str, Any]]:
-    """The lines of an answer as they come, small pieces together; without `stream` all pieces as one."""
-    sent = -GATHER_SECONDS
-    held: dict[str, Any] | None = None
+async def _gathered(ticket: Ticket, others: int) -> AsyncIterator[dict[str, Any]]:
+    """The lines of an answer as they come, the first at once, then small pieces together, the more the more answers are
+    under way; without `stream` all pieces as one."""
+    patience = 0.0 if ticket.asked.stream else None
     while True:
-        wait = None if held is None or not ticket.asked.stream else sent + GATHER_SECONDS - time.monotonic()
-        told = None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                told = await ticket.events.get()
-        if told is None or "text" not in told:
-            if held is not None:
-                yield held
-                held, sent = None, time.monotonic()
-            if told is not None:
-                yield told
-                return
-        elif held is None:
-            held = {"text": told["text"], "tokens": [*told["tokens"]]}
-        else:
-            held["text"] += told["text"]
-            held["tokens"] += told["tokens"]
+        lines = await ticket.lines(patience)
+        pieces = [line for line in lines if "text" in line]
+        if pieces:
+            yield {
+                "text": "".join(piece["text"] for piece in pieces),
+                "tokens": [token for piece in pieces for token in piece["tokens"]],
+            }
+        if len(pieces) < len(lines):
+            yield lines[-1]
+            return
+        patience = GATHER_SECONDS + EACH_SECONDS * others

@@ -5,6 +5,8 @@ from typing import Any
 
 # What a decoder writes for bytes that are no whole character yet.
 PARTIAL = "\ufffd"
+# So many tokens are decoded again with each new one, since a token's text may depend on those before it.
+WINDOW = 24
 
 
 class AnswerText:
@@ -17,8 +19,8 @@ class AnswerText:
         self._decode, self._stops = decode, stops
         self.tokens: list[int] = []
         self.stopped = False
-        # Tokens from _start on are decoded again with each new one; those up to _read have given their text.
-        self._start = self._read = 0
+        # Tokens from _start on are decoded with each new one; _before is the text of those that have given theirs.
+        self._start, self._before = 0, ""
         self._given = 0
         self._held = ""
         self._notes: list[tuple[int, Any]] = []
@@ -28,19 +30,20 @@ class AnswerText:
         if note is not None:
             self._notes.append((self._given + len(self._held), note))
         self.tokens.append(token)
-        before = self._decode(self.tokens[self._start : self._read])
         after = self._decode(self.tokens[self._start :])
-        if len(after) <= len(before) or after.endswith(PARTIAL):
+        if len(after) <= len(self._before) or after.endswith(PARTIAL):
             return "", []
-        self._start, self._read = self._read, len(self.tokens)
-        return self._certain(after[len(before) :])
+        new, self._before = after[len(self._before) :], after
+        if len(self.tokens) - self._start > WINDOW:
+            self._start = len(self.tokens) - 1
+            self._before = self._decode(self.tokens[self._start :])
+        return self._certain(new)
 
     def end(self) -> tuple[str, list[Any]]:
         """The rest, once no token follows."""
         if self.stopped:
             return "", []
-        before = self._decode(self.tokens[self._start : self._read])
-        text, notes = self._certain(self._decode(self.tokens[self._start :])[len(before) :])
+        text, notes = self._certain(self._decode(self.tokens[self._start :])[len(self._before) :])
         if self.stopped:
             return text, notes
         text, self._held = text + self._held, ""
