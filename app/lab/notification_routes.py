@@ -71,7 +71,7 @@ def _page(
     own = session.get_one(Member, actor.member_id).email or ""
     mail = bool(settings().smtp_url)
     return page(
-        request, "lab/notifications.html", "Notifications", status=status,
+        request, "lab/notifications.html", "Notifications", status=status, is_admin=actor.is_admin,
         notes=list_notes(session, actor), unread=unread(session, actor), channels=list_channels(session, actor),
         words=WORDS, own=own, mail=mail, errors=errors or {},
         media=[(WEBHOOK, "Webhook (Slack, Mattermost, Discord, ...)"), *([(EMAIL, "E-mail")] if mail else [])],

@@ -54,6 +54,10 @@ def addresses() -> dict[str, str]:
         "models": "/models",
         "model": "/models/starter/tiny",
         "lab": "/lab",
+        **{
+            f"lab-{part}": f"/lab/{part}"
+            for part in ("account", "audit", "members", "notifications", "projects")
+        },
         "settings": "/settings",
         "settings-services": "/settings/services",
         "settings-budgets": "/settings/budgets",

@@ -114,3 +114,15 @@ def test_places_hide_user_and_password() -> None:
 def test_machine_names_the_pytorch_that_trains(home: Path) -> None:
     torch = pytest.importorskip("torch")
     assert this_machine().pytorch == torch.__version__
+
+
+@pytest.mark.laptop
+def test_every_part_of_the_lab_leads_to_the_others(client: TestClient) -> None:
+    parts = ("", "/account", "/notifications", "/members", "/projects", "/audit")
+    for part in parts:
+        text = client.get(f"/lab{part}").text
+        tabs = re.search(r'<nav class="tabs".*?</nav>', text, re.S)
+        assert tabs, part
+        assert re.findall(r'href="([^"]*)" aria-current', tabs[0]) == [f"/lab{part}"]
+        assert {f'href="/lab{other}"' for other in parts} <= set(re.findall(r'href="[^"]*"', tabs[0]))
+        assert "/settings/services" in tabs[0]
