@@ -28,12 +28,7 @@ FINE_TUNE, BATCH, BATCH_OUTPUT, RESULTS = "fine-tune", "batch", "batch_output", 
 LEAST_SECONDS, MOST_SECONDS = 3600, 2_592_000
 MOST_FILES = 10_000
 RUN_FILE = re.compile(r"file-run-(\d{1,9})-predictions")
-BATCH_GOES_ON = (
-    DoorBatchState.VALIDATING,
-    DoorBatchState.IN_PROGRESS,
-    DoorBatchState.CANCELLING,
-    DoorBatchState.FINALIZING,
-)
+BATCH_GOES_ON = (DoorBatchState.VALIDATING, DoorBatchState.IN_PROGRESS, DoorBatchState.CANCELLING)
 
 
 def take_file(
