@@ -14,6 +14,9 @@ from app.tables import (
     Channel,
     Credential,
     DeploymentRow,
+    DoorBatch,
+    DoorFile,
+    DoorJob,
     Endpoint,
     Evaluation,
     Export,
@@ -44,8 +47,8 @@ class Lab:
     """`mine` and `theirs`: the ids of a project's rows by the names of path parameters; `bearers`: API tokens and
     `cookies`: sessions, by who acts."""
 
-    mine: dict[str, int]
-    theirs: dict[str, int]
+    mine: dict[str, Any]
+    theirs: dict[str, Any]
     bearers: dict[str, str]
     cookies: dict[str, str]
     members: dict[str, int]
@@ -77,7 +80,7 @@ def seed_lab(session: Session) -> Lab:
     return Lab(mine, theirs, bearers, cookies, ids)
 
 
-def seed_project(session: Session, actor: Actor) -> dict[str, int]:
+def seed_project(session: Session, actor: Actor) -> dict[str, Any]:
     """One row of each kind that belongs to a project, by the name of its path parameter."""
     dataset = add_dataset(session, actor, f"dataset of {actor.name}")
     runs = [{"model": "baseline/majority", "score": (0.5, 0.4, 0.6)}, {"model": "baseline/nearest"}]
@@ -94,6 +97,7 @@ def seed_project(session: Session, actor: Actor) -> dict[str, int]:
     return {
         **ids,
         **_dependent_rows(session, actor, run_id or 0, ids),
+        **_door_rows(session, actor),
         "dataset_id": dataset.id or 0,
         "experiment_id": experiment.id or 0,
         "run_id": run_id or 0,
@@ -147,6 +151,40 @@ def _run_rows(actor: Actor, run_id: int) -> dict[str, Any]:
         ),
         "deployment_id": DeploymentRow(**project, **remote, run_id=run_id, asked_at=now()),
     }  # fmt: skip
+
+
+def _door_rows(session: Session, actor: Actor) -> dict[str, str]:
+    """What was made at the OpenAI-compatible door, by its public ids."""
+    owner, end = _owner(actor), f"of-project-{actor.project_id}"
+    file = DoorFile(
+        **owner,
+        public_id=f"file-{end}",
+        purpose="batch",
+        name="x",
+        path="x",
+        size_bytes=0,
+        sha256=_key(actor),
+    )
+    session.add(file)
+    session.flush()
+    job = DoorJob(
+        **owner,
+        public_id=f"ftjob-{end}",
+        training_file_id=file.id or 0,
+        model="baseline/majority",
+        seed=1,
+        method={"type": "supervised"},
+    )
+    batch = DoorBatch(
+        **owner,
+        public_id=f"batch_{end}",
+        input_file_id=file.id or 0,
+        endpoint="/v1/chat/completions",
+        expires_at=in_seconds(3600),
+    )
+    session.add_all([job, batch])
+    session.flush()
+    return {"file_id": file.public_id, "job_id": job.public_id, "batch_id": batch.public_id}
 
 
 def _dependent_rows(session: Session, actor: Actor, run_id: int, ids: dict[str, int]) -> dict[str, int]:
