@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from app.assets import STATIC
 from app.door.api import router as door
+from app.door.chat_api import chat_completions
 from app.log import set_up_logging
 from app.web import api_docs, health, sign_in, telemetry, university
 from app.web.audit import Audit
@@ -63,6 +64,8 @@ def create_app() -> FastAPI:
         redoc_url=None,
         dependencies=[Depends(gate)],
     )
+    # First, since it is asked the most; it checks its token by itself.
+    app.add_route("/v1/chat/completions", chat_completions, methods=["POST"])
     app.include_router(sign_in.router, include_in_schema=False)
     app.include_router(health.router, include_in_schema=False)
     app.include_router(university.router, include_in_schema=False)

@@ -10,11 +10,10 @@ from app.errors import ModelNotFound, Unavailable
 from app.lab.actor import Actor
 from app.runs.hosted import LOCAL_GROUPS, PROMPT, Place, find_row, place_of, provider_of
 from app.runs.hosted_prepare import find_offer
-from app.runs.ledger import sent_values
 from app.runs.outputs import weights_folder
 from app.settings.access import access_for
 from app.storage import run_folder
-from app.tables import Dataset, DeploymentRow, DeploymentState, RemoteJobRow, Run, RunState
+from app.tables import DeploymentRow, DeploymentState, RemoteJobRow, Run, RunState
 
 # Runs that a list of models names at most, the newest.
 MOST_LISTED = 500
@@ -43,10 +42,8 @@ def run_target(session: Session, actor: Actor, run_id: int, asked: str) -> Targe
     if place_of(run) == Place.HOSTED:
         service = _service(session, actor, run)
         return Target(HOSTED, run_name(run_id), owned_by=service.provider.name, service=service, **common)
-    dataset = session.get_one(Dataset, run.dataset_id)
     kind = BASELINE if run.model.startswith("baseline/") else LOCAL
-    weights, defaults = _weights(run), _defaults(run, dataset)
-    return Target(kind, run_name(run_id), weights=weights, defaults=defaults, **common)
+    return Target(kind, run_name(run_id), weights=_weights(run), **common)
 
 
 def _must_have_model(run: Run) -> None:
@@ -88,12 +85,6 @@ def _weights(run: Run) -> dict[str, Any]:
         "adapter": str(adapter) if adapter else None,
         "base": (hub_name(run.model) or None) if adapter else None,
     }
-
-
-def _defaults(run: Run, dataset: Dataset) -> dict[str, Any]:
-    way = sent_values(run.ledger).get("decoding", "free")
-    labels = list(dataset.labels) if dataset.task == "classification" else None
-    return {"labels": labels, "choose": way == "labels" and bool(labels)}
 
 
 def _service(session: Session, actor: Actor, run: Run) -> Service:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from app.outside import outside_client
@@ -49,9 +49,6 @@ class Service:
 class Target:
     """`kind`: local, baseline, hosted or endpoint. `model` is the canonical name, `asked` the one that was sent.
     `weights` is what the inference process needs to find a local model; `service` is where another one answers.
-
-    `defaults` are the fields of a question to the inference process that make a run answer as its own predictions were
-    made, where the caller does not say otherwise.
     """
 
     kind: str
@@ -62,7 +59,6 @@ class Target:
     owned_by: str = "tunebook"
     created: int = 0
     weights: Mapping[str, Any] | None = None
-    defaults: Mapping[str, Any] = field(default_factory=dict)
     service: Service | None = None
 
     @property

@@ -28,8 +28,10 @@ def find_target(session: Session, actor: Actor, name: str) -> Target:
     """The model that answers to `name` in the actor's project: an old name's successor, a run's, or one of the catalog.
     Raises ModelNotFound; Unavailable where it cannot answer now."""
     name = name.strip()
-    if not name or len(name) > LONGEST_NAME:
-        raise ModelNotFound("A model's name has 1 to 300 characters.", LISTED, {"model": "not a name"})
+    if not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
+        raise ModelNotFound(
+            "A model's name has 1 to 300 characters of one line.", LISTED, {"model": "not a name"}
+        )
     successor = session.exec(
         select(ModelAlias.model).where(ModelAlias.project_id == actor.project_id, ModelAlias.name == name)
     ).first()

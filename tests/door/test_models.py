@@ -34,11 +34,10 @@ def test_a_run_goes_by_each_of_its_names(client, session, actor):
 
 
 def test_what_is_needed_to_ask_a_local_run(session, actor):
-    run = add_run(session, actor, ledger={"decoding": {"sent": "labels"}})
+    run = add_run(session, actor)
     target = find_target(session, actor, f"run-{run.id}")
     assert (target.kind, target.model, target.is_free) == ("local", f"run-{run.id}", True)
     assert target.weights["kind"] == "starter"
-    assert target.defaults == {"labels": ["a", "b"], "choose": True}
     baseline = add_run(session, actor, "baseline/majority")
     assert find_target(session, actor, f"run-{baseline.id}").kind == "baseline"
 

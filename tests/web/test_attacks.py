@@ -67,7 +67,9 @@ def test_no_route_takes_a_change_from_another_site(member: TestClient) -> None:
             answer = member.request(
                 method, address(path), headers={**headers, "content-type": kind}, content=BODIES[kind]
             )
-            if answer.status_code != 403:
+            # The door, where no cookie opens anything, tells a program without a token that it needs one.
+            refused = (401, 403) if path.startswith("/v1/") and not headers else (403,)
+            if answer.status_code not in refused:
                 taken.append(f"{method} {path} with {headers} answered {answer.status_code}")
     assert len(UNSAFE) > 60
     assert not taken, taken
