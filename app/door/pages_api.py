@@ -1,0 +1,8 @@
+"""What the door's pages do, as JSON below /api/v1. (app/door/api.py is the OpenAI-compatible API at /v1.)"""
+
+from fastapi import APIRouter
+
+from app.door import recorded_api
+
+router = APIRouter()
+router.include_router(recorded_api.router)
