@@ -8,7 +8,8 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from sqlalchemy import func, update
@@ -25,6 +26,25 @@ from app.tables import StoredFile, StoredState
 IN_USE_SECONDS = 3600.0
 # The parts of an unfinished write or download.
 PASSING = (".part", ".tmp")
+# What ends the transaction of the request that asks for a file.
+_ends: ContextVar[list[Callable[[], object]] | None] = ContextVar("ends", default=None)
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Around one request: what it registers by `end_first` is called before a file is fetched for it."""
+    token = _ends.set([])
+    try:
+        yield
+    finally:
+        _ends.reset(token)
+
+
+def end_first(end: Callable[[], object]) -> None:
+    """Registers what ends a reading request's transaction: none waits for a network, and no request that waits for a
+    file holds a connection that another needs."""
+    if (ends := _ends.get()) is not None:
+        ends.append(end)
 
 
 def note(session: Session, path: Path) -> None:
@@ -58,6 +78,8 @@ def bring(path: Path) -> None:
     """
     if not settings().s3_bucket:
         return
+    for end in _ends.get() or ():
+        end()
     with session_scope(write=False) as session:
         rows = _rows(session, _key(path))
         session.expunge_all()
@@ -77,6 +99,16 @@ def bring(path: Path) -> None:
         elif target.exists():
             # The time of the last use, by which copies are evicted.
             os.utime(target, ns=(time.time_ns(), target.stat().st_mtime_ns))
+
+
+def has(path: Path) -> bool:
+    """Whether a file, or anything below a folder, lies here or in the bucket. Fetches nothing."""
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        return True
+    if not settings().s3_bucket:
+        return False
+    with session_scope(write=False) as session:
+        return any(row.state != StoredState.LEAVING for row in _rows(session, _key(path)))
 
 
 def _bring_one(row: StoredFile, target: Path) -> None:

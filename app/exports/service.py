@@ -11,8 +11,8 @@ from app.exports.push_now import ONCE, held_by_this_process
 from app.lab.actor import Actor, find, owned, require_member
 from app.queue import MAKE_EXPORT, enqueue
 from app.runs.lock import check_unlocked
-from app.storage import export_file, export_path, remove
-from app.stored_files import forget
+from app.storage import export_path, remove
+from app.stored_files import forget, has
 from app.tables import Export, ExportState, Run
 
 UNDER_WAY = (ExportState.QUEUED, ExportState.WORKING)
@@ -69,7 +69,7 @@ def _same(session: Session, actor: Actor, run_id: int, kind: str, asked: Mapping
         .order_by(col(Export.id).desc())
     )
     for row in rows:
-        gone = row.state == ExportState.READY and row.file_name and not export_file(row.id or 0).is_file()
+        gone = row.state == ExportState.READY and row.file_name and not has(export_path(row.id or 0))
         if row.parameters == asked and not gone:
             return row
     return None

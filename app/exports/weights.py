@@ -9,14 +9,13 @@ from app.exports.machine import without_paths
 from app.exports.merge_process import run_module
 from app.exports.work import Made, Work
 from app.runs.bundle import zip_folder
-from app.runs.outputs import weights_folder
-from app.storage import run_folder
+from app.runs.outputs import has_weights, weights_folder
 from app.tables import Run, RunState
 
 
 def check_weights(run: Run) -> None:
     """Raises Conflict for a run that has no weights (yet)."""
-    if weights_folder(run_folder(run.id or 0)) is None or run.state != RunState.DONE:
+    if not has_weights(run.id or 0) or run.state != RunState.DONE:
         raise Conflict(
             f"Run {run.id} has no trained weights to share: it is {run.model}, {run.state}.",
             "Starters and Hugging Face models have weights when they are done.",

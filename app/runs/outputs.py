@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.storage import own_file
+from app.storage import own_file, run_path
+from app.stored_files import has
 
 # Read at a time, so that no transaction stores more points than it can in a moment.
 CHUNK_BYTES = 256 * 1024
+WEIGHTS = ("adapter", "model")
 CURVES = (
     "loss",
     "validation_loss",
@@ -117,9 +119,14 @@ def read_log(folder: Path, last_lines: int | None = None) -> str:
     return text if last_lines is None else "\n".join(text.splitlines()[-last_lines:])
 
 
+def has_weights(run_id: int) -> bool:
+    """Whether a run has trained weights, here or in the bucket: for forms, whose transaction waits for no fetch."""
+    return any(has(run_path(run_id) / "out" / name) for name in WEIGHTS)
+
+
 def weights_folder(folder: Path) -> Path | None:
     """Where the trained weights lie: out/adapter, out/model, or None."""
-    for name in ("adapter", "model"):
+    for name in WEIGHTS:
         found = folder / "out" / name
         if found.is_dir() and found.resolve().is_relative_to(folder.resolve()):
             return found

@@ -33,9 +33,7 @@ def lacks_weights(run: Run, row: RemoteJobRow | None) -> bool:
     """Whether the run is over without weights that its service gives."""
     if place_of(run) != Place.HOSTED or row is None or row.phase != Phase.DONE or run.state not in FINAL:
         return False
-    return training_of(run.model).fetch_weights is not None and (
-        outputs.weights_folder(run_folder(run.id or 0)) is None
-    )
+    return training_of(run.model).fetch_weights is not None and not outputs.has_weights(run.id or 0)
 
 
 def rescue_of(session: Session, run_id: int | None) -> RescueRow | None:

@@ -15,6 +15,7 @@ from app.errors import Forbidden, SignInNeeded
 from app.evaluations.looks import store_looks
 from app.lab.actor import Actor, why_not
 from app.lab.sign_in import actor_for
+from app.stored_files import end_first
 from app.tables import Scope, TokenKind
 from app.web.audit import begin, finish
 
@@ -64,6 +65,8 @@ def database(request: Request) -> Iterator[Session]:
     with new_session(write=request.method not in SAFE_METHODS) as session:
         begin(session, request)
         request.state.session = session
+        if request.method in SAFE_METHODS:
+            end_first(session.commit)
         try:
             yield session
             finish(session, request)

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.home.measures import family, measures, sample
 from app.lab.actor import require_admin
 from app.log import telling
+from app.stored_files import asking
 from app.web.session import METRICS, Database
 
 router = APIRouter()
@@ -44,7 +45,7 @@ class Telemetry:
                 _count(scope, time.perf_counter() - began)
             await send(message)
 
-        with telling(request=chosen):
+        with telling(request=chosen), asking():
             await self.app(scope, receive, named)
 
 
