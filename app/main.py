@@ -6,6 +6,7 @@ from fastapi import Depends, FastAPI
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from app import traces
 from app.assets import STATIC
 from app.door.api import router as door
 from app.door.chat_api import chat_completions
@@ -17,6 +18,7 @@ from app.web.outages import add_outage_handlers
 from app.web.security import Security
 from app.web.session import gate
 from app.web.telemetry import Telemetry
+from app.web.traced import Traced
 
 # The features in the order of the house: what has pages, and what has JSON.
 PAGES = (
@@ -49,12 +51,13 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers around the routes, outermost first."""
-        return Security(Telemetry(Audit(super().build_middleware_stack())))
+        return Security(Telemetry(Traced(Audit(super().build_middleware_stack()))))
 
 
 def create_app() -> FastAPI:
     """The whole application. Every route is closed by the root dependency unless listed as open."""
     set_up_logging()
+    traces.begin()
     app = Application(
         title="Tunebook",
         version="1",

@@ -28,7 +28,7 @@ ENTRIES += (
 FOUNDATION = {
     "assets", "cells", "clock", "config", "database_rows", "db", "errors", "file_queue", "format", "hub",
     "hyperparameters", "log", "migrate", "model_server", "outside", "patterns", "preferences", "queue", "registry", "render",
-    "service_http", "service_json", "shapes", "socket_path", "statistics", "storage", "stored_files", "bucket", "subpath", "supervisor", "tether", "vault", "version", "yaml_text",
+    "service_http", "service_json", "shapes", "socket_path", "statistics", "storage", "stored_files", "bucket", "subpath", "supervisor", "tether", "traces", "vault", "version", "yaml_text",
 }
 # fmt: on
 WEB_FILES = ("routes", "api", "downloads", "views", "forms", "form")

@@ -47,6 +47,7 @@ celery = Celery(
         "workers.judgings",
         "workers.notifications",
         "workers.stored_files",
+        "workers.traces",
     ],
 )
 celery.conf.update(
