@@ -7,6 +7,7 @@ from sqlmodel import Session, col, select
 
 from app.clock import in_seconds, now
 from app.db import session_scope
+from app.door.files import BATCH_GOES_ON
 from app.queue import (
     ADVANCE_JUDGING,
     ADVANCE_RUN,
@@ -23,6 +24,7 @@ from app.queue import (
     TEST_PAIR,
     TIDY_MACHINE,
     WATCH_DEPLOYMENT,
+    WORK_BATCH,
     send,
     send_to,
 )
@@ -38,6 +40,7 @@ from app.tables import (
     Delivery,
     DeliveryState,
     DeploymentRow,
+    DoorBatch,
     DoorJob,
     DoorJobState,
     Endpoint,
@@ -82,6 +85,7 @@ WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
     (MachineJob, (JobState.LEAVING,), TIDY_MACHINE),
     (Delivery, (DeliveryState.QUEUED,), DELIVER),
     (DoorJob, (DoorJobState.VALIDATING,), LAUNCH_JOB),
+    (DoorBatch, BATCH_GOES_ON, WORK_BATCH),
     (StoredFile, (StoredState.WAITING, StoredState.LEAVING), PUSH_FILE),
 )
 
