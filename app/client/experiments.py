@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .comparisons import Comparison
@@ -178,6 +179,16 @@ class Experiment:
             )
         run = lab.run(answer["id"])
         return run.wait(progress=False) if wait else run
+
+    def export(self, kind: str, to: str | os.PathLike[str] = ".", **asked: Any) -> list[Path]:
+        """A file of each of its finished runs in the folder `to`: "tensorboard", "wandb", "model-card", ..."""
+        lab: Client = self._lab
+        return [lab.run(id).export(kind, to, **asked) for id in self._done().runs]
+
+    def send(self, kind: str, **asked: Any) -> list[dict[str, Any]]:
+        """Sends each of its finished runs: kind "mlflow" with url=...; see Run.send."""
+        lab: Client = self._lab
+        return [lab.run(id).send(kind, **asked) for id in self._done().runs]
 
     def yaml(self) -> str:
         """The experiment as one file, which `lab.launch_yaml` launches again, also elsewhere."""

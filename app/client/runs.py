@@ -161,7 +161,22 @@ class Run:
         self, kind: str, to: str | os.PathLike[str] | None = None, progress: bool | None = None, **asked: Any
     ) -> Path:
         """Lets the server make a file of the run and fetches it: "merged", "gguf" (precision="fp16"), "cog",
-        "model-card", "paper-bundle". Raises ExportFailed with the server's reason."""
+        "model-card", "paper-bundle", "tensorboard", "wandb". Raises ExportFailed with the server's reason.
+
+        >>> run.export("tensorboard", ".").suffix
+        '.zip'
+        """
+        lab: Client = self._lab
+        export = self._made(kind, progress, asked)
+        return lab.download(f"/exports/{export['id']}/file", to, export["file_name"])
+
+    def send(self, kind: str, progress: bool | None = None, **asked: Any) -> dict[str, Any]:
+        """Lets the server send the run elsewhere, and says what came of it: "mlflow" (url=..., experiment=...),
+        "push-model" or "push-dataset" (repo=...). `token` is used for this alone and not kept."""
+        result: dict[str, Any] = self._made(kind, progress, asked)["result"]
+        return result
+
+    def _made(self, kind: str, progress: bool | None, asked: Mapping[str, Any]) -> dict[str, Any]:
         lab: Client = self._lab
         line = Progress(f"{kind} of run {self.id}", progress)
         export = lab.wire.change("POST", f"/runs/{self.id}/exports", {"kind": kind, **asked})
@@ -174,7 +189,8 @@ class Run:
         line.close()
         if export["state"] == "failed":
             raise ExportFailed(export["error"] or "The export failed.", export["hint"] or "")
-        return lab.download(f"/exports/{export['id']}/file", to, export["file_name"])
+        found: dict[str, Any] = export
+        return found
 
     def row(self) -> dict[str, Any]:
         """As a line of a table, with its first score."""

@@ -1,5 +1,6 @@
 """`tunebook scores, predictions, compare, figure, export, import-predictions, ask`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -90,17 +91,23 @@ def export(
     kind: Annotated[
         str,
         typer.Argument(
-            help="bundle, weights, merged, gguf, cog, model-card, paper-bundle, tensorboard, wandb."
+            help="bundle, weights, merged, gguf, cog, model-card, paper-bundle, tensorboard, wandb; mlflow."
         ),
     ],
     out: Out = None,
     precision: Annotated[str | None, typer.Option(help="Of gguf: fp16 or fp32.")] = None,
+    to: Annotated[str, typer.Option(help="Of mlflow: the tracking server's address.")] = "",
+    there: Annotated[str, typer.Option(help="Of mlflow: the experiment's name there.")] = "",
 ) -> None:
-    """Fetch what can be made of a run."""
+    """Fetch what can be made of a run, or send it. A token for the server is read from TUNEBOOK_MLFLOW_TOKEN."""
     with connected() as lab:
         found = lab.run(run)
         ready = {"bundle": found.bundle, "weights": found.weights}
         asked: dict[str, Any] = {"precision": precision} if precision else {}
+        if kind == "mlflow":
+            asked = {"url": to, "experiment": there, "token": os.environ.get("TUNEBOOK_MLFLOW_TOKEN")}
+            typer.echo(found.send(kind, **asked)["url"])
+            return
         typer.echo(ready[kind](out) if kind in ready else found.export(kind, out, **asked))
 
 

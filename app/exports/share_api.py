@@ -19,7 +19,8 @@ router = APIRouter()
 
 class ExportAsked(BaseModel):
     """An export to make: kind merged, gguf (precision fp16 or fp32), cog, model-card, push-model or push-dataset
-    (repo, private). Cards take license, language and dataset_repo. `token` is used once and never stored."""
+    (repo, private), tensorboard, wandb, or mlflow (url, experiment). Cards take license, language and dataset_repo.
+    `token` is used once and never stored; of mlflow it is a bearer token, or name:password."""
 
     kind: str
     precision: str | None = Field(None, max_length=10)
@@ -28,6 +29,8 @@ class ExportAsked(BaseModel):
     license: str | None = Field(None, max_length=100)
     language: str | None = Field(None, max_length=20)
     dataset_repo: str | None = Field(None, max_length=200)
+    url: str | None = Field(None, max_length=500)
+    experiment: str | None = Field(None, max_length=250)
     token: str | None = Field(None, max_length=500, repr=False)
 
 

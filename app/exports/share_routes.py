@@ -13,7 +13,7 @@ from app.web.pages import fragment, page, see
 from app.web.session import Acting, Database
 
 router = APIRouter()
-FIELDS = ("precision", "license", "language", "dataset_repo", "repo", "private")
+FIELDS = ("precision", "license", "language", "dataset_repo", "repo", "private", "url", "experiment")
 
 
 @router.get("/runs/{run_id}/exports")
