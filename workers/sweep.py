@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 from app.clock import in_seconds, now
 from app.db import session_scope
 from app.door.files import BATCH_GOES_ON
+from app.door.money import settle_lost
 from app.queue import (
     ADVANCE_JUDGING,
     ADVANCE_RUN,
@@ -95,6 +96,7 @@ def look() -> None:
     """Frees leases of dead owners, then sends a message for each row that is due."""
     note_environment()
     release_lost()
+    settle_lost()
     for table, states, task in WATCHED:
         with session_scope(write=False) as session:
             dead = [owner for owner in _owners(session, table, states) if owner_is_dead(owner)]

@@ -15,6 +15,7 @@ from app.clock import now
 from app.errors import Invalid, NotFound
 from app.format import money
 from app.lab.actor import Actor, owned, require_admin
+from app.lab.door_money import door_totals
 from app.tables import Budget, BudgetRequest, Member, Period, Project, Reservation, Run
 
 LAB, PROJECT, MEMBER, EXPERIMENT, RUN = SCOPES = ("lab", "project", "member", "experiment", "run")
@@ -126,6 +127,21 @@ def _where(budget: Budget, actor: Actor, experiment_id: int | None) -> list[Colu
     return found
 
 
+def _used(session: Session, budget: Budget, actor: Actor, experiment_id: int | None) -> tuple[int, int]:
+    """(spent, still reserved) under the budget, by runs and by calls at the door."""
+    where = _where(budget, actor, experiment_id)
+    found = totals(session, *where) if where is not None else (0, 0)
+    if budget.scope not in (LAB, PROJECT, MEMBER):
+        return found
+    called = door_totals(
+        session,
+        None if budget.scope == LAB else budget.project_id,
+        actor.member_id if budget.scope == MEMBER else None,
+        month_start() if budget.period == Period.MONTH else None,
+    )
+    return found[0] + called[0], found[1] + called[1]
+
+
 def _applies(budget: Budget, actor: Actor, experiment_id: int | None) -> bool:
     if budget.scope == MEMBER:
         return budget.member_id in (None, actor.member_id)
@@ -153,8 +169,7 @@ def objections(
                 for cost in dear[:1]
             ]
             continue
-        where = _where(budget, actor, experiment_id)
-        spent, reserved = totals(session, *where) if where is not None else (0, 0)
+        spent, reserved = _used(session, budget, actor, experiment_id)
         left = max(cap - spent - reserved, 0)
         if total > left:
             found.append(_over(budget, total, left))
@@ -211,7 +226,7 @@ def _line(session: Session, actor: Actor, row: Budget, names: dict[int | None, s
         words = names.get(row.member_id, "a member")
     if row.scope in (LAB, PROJECT) or row.member_id is not None:
         whose = Actor(row.member_id or actor.member_id, actor.project_id, "", "")
-        used, reserved = totals(session, *(_where(row, whose, None) or []))
+        used, reserved = _used(session, row, whose, None)
     return BudgetLine(
         row.id or 0,
         row.scope,
@@ -277,20 +292,3 @@ def find_budget(session: Session, actor: Actor, budget_id: int) -> Budget:
     if found is None:
         raise NotFound(f"There is no budget {budget_id} here.", "Look for it in the list of budgets.")
     return found
-
-
-@dataclass(frozen=True)
-class Spending:
-    """What the lab has spent this month and in all, and what open runs may still cost, in micro-dollars."""
-
-    month: int
-    total: int
-    reserved: int
-
-
-def spending(session: Session, actor: Actor) -> Spending:
-    """The lab's sums."""
-    mine = col(Reservation.project_id) == actor.project_id
-    total, reserved = totals(session, mine)
-    month, _ = totals(session, mine, col(Reservation.created_at) >= month_start())
-    return Spending(month, total, reserved)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.lab import budgets
 from app.lab.money_notes import answer_request, ask_for_more, list_requests
+from app.lab.spending import spending
 from app.web.session import Acting, Database
 
 router = APIRouter()
@@ -27,7 +28,7 @@ class BudgetBody(BaseModel):
 def get_budgets(session: Database, actor: Acting) -> dict[str, Any]:
     """The caps with what is used and reserved, and what the lab has spent in all and this month."""
     lines = [{**asdict(line), "left": line.left} for line in budgets.list_budgets(session, actor)]
-    return {"budgets": lines, "spending": asdict(budgets.spending(session, actor))}
+    return {"budgets": lines, "spending": asdict(spending(session, actor))}
 
 
 @router.post("/budgets", status_code=201)

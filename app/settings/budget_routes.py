@@ -11,6 +11,7 @@ from app.errors import Invalid
 from app.lab import budgets
 from app.lab.actor import Actor
 from app.lab.money_notes import answer_request, ask_for_more, list_requests
+from app.lab.spending import spending
 from app.tables import Member
 from app.web.forms import Posted, text, whole
 from app.web.pages import page, see
@@ -115,7 +116,7 @@ def _page(
         requests=list_requests(session, actor),
         askable=[(str(line.id), line.words) for line in lines],
         asked=asked or {"more": "", "reason": "", "budget": ""},
-        spending=budgets.spending(session, actor),
+        spending=spending(session, actor),
         scopes=[*budgets.WORDS.items(), *_members(session)],
         values=values or EMPTY,
         errors=errors or {},

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, UniqueConstraint
+from sqlalchemy import BigInteger, Index, UniqueConstraint, text
 from sqlmodel import Field
 
 from app.tables._base import Json, Leased, Owned, UtcTime
@@ -127,8 +127,15 @@ class DoorCall(Owned, table=True):
     __tablename__ = "door_call"
     __table_args__ = (
         Index("ix_door_call_project_newest", "project_id", "id"),
-        # Sums of money: local calls cost nothing and are never read for them.
-        Index("ix_door_call_money", "project_id", "created_at", "cost_microdollars"),
+        # Sums of money, and paid calls under way: local calls cost nothing and stand in no such index.
+        Index(
+            "ix_door_call_paid",
+            "status",
+            "project_id",
+            "created_at",
+            sqlite_where=text("provider <> ''"),
+            postgresql_where=text("provider <> ''"),
+        ),
     )
 
     id: int | None = Field(default=None, primary_key=True)

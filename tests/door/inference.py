@@ -33,8 +33,10 @@ class Inference:
         ready.set()
         await self._stop.wait()
         server.close()
-        for writer in self._writers:
-            writer.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)

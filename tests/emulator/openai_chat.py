@@ -97,8 +97,32 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(401, _error(f"Incorrect API key provided: {said}"))
         elif fault := emulator.fault_for(prompt):
             self._fail(fault)
+        elif body.get("stream"):
+            self._stream(completion(body["model"], emulator.answer(prompt), prompt))
         else:
             self._json(200, completion(body["model"], emulator.answer(prompt), prompt))
+
+    def _stream(self, whole: dict[str, Any]) -> None:
+        """The answer word by word, as server-sent events; `delay` lies between two of them."""
+        text, chunk = whole["choices"][0]["message"]["content"], {**whole, "object": "chat.completion.chunk"}
+        words = text.split(" ")
+        pieces = [word if not at else f" {word}" for at, word in enumerate(words)]
+        choices = [[{"index": 0, "delta": {"content": each}, "finish_reason": None}] for each in pieces]
+        choices.append([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.end_headers()
+            for each in choices:
+                self._event(json.dumps({**chunk, "choices": each, "usage": None}))
+                time.sleep(self.emulator.delay)
+            self._event(json.dumps({**chunk, "choices": []}))
+            self._event("[DONE]")
+        self.close_connection = True
+
+    def _event(self, data: str) -> None:
+        self.wfile.write(f"data: {data}\n\n".encode())
+        self.wfile.flush()
 
     def _fail(self, fault: Fault) -> None:
         if isinstance(fault.kind, int):

@@ -13,8 +13,9 @@ from app.errors import Conflict, Invalid, OutOfCredit
 from app.experiments.planned import GridRow
 from app.experiments.service import LaunchRequest, launch_experiment, plan_experiment
 from app.lab.actor import Actor
-from app.lab.budgets import add_budget, list_budgets, month_start, spending
+from app.lab.budgets import add_budget, list_budgets, month_start
 from app.lab.reservations import cover, run_money, to_reserve
+from app.lab.spending import spending
 from app.runs.lifecycle import move
 from app.runs.service import retry_run
 from app.tables import Dataset, Reservation, Run, RunState, Split
