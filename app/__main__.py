@@ -115,7 +115,10 @@ def sign_in() -> None:
 
 
 @tunebook.command()
-def token(name: Annotated[str, typer.Argument(help="What the token is for.")] = "command line") -> None:
+def token(
+    name: Annotated[str, typer.Argument(help="What the token is for.")] = "command line",
+    budget: Annotated[float | None, typer.Option(help="Dollars that it may spend at /v1 in all.")] = None,
+) -> None:
     """Print a new token for the API, and nothing else."""
     from app.db import session_scope
     from app.lab.actor import first_actor
@@ -123,7 +126,7 @@ def token(name: Annotated[str, typer.Argument(help="What the token is for.")] = 
 
     migrate()
     with session_scope() as session:
-        secret = make_api_token(session, first_actor(session), name)
+        secret = make_api_token(session, first_actor(session), name, budget=budget)
     typer.echo(secret)
 
 

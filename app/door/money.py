@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, update
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from app.clock import now
@@ -19,7 +19,7 @@ from app.errors import OverBudget
 from app.format import money
 from app.lab.actor import Actor, require_member
 from app.lab.budgets import Cost, lock_money, objections, run_cap
-from app.lab.door_money import paid
+from app.lab.door_money import paid, token_totals
 from app.tables import DoorCall, Token
 
 # No call takes so long: what is still under way then was lost in a crash.
@@ -64,21 +64,13 @@ def _token_objection(session: Session, actor: Actor, microdollars: int) -> list[
     token = session.get(Token, actor.token_id) if actor.token_id else None
     if token is None or token.budget_microdollars is None:
         return []
-    left = max(token.budget_microdollars - token_spent(session, actor.token_id), 0)
+    left = max(token.budget_microdollars - token_totals(session, [actor.token_id]).get(actor.token_id, 0), 0)
     if microdollars <= left:
         return []
     return [
         f"This may cost {money(microdollars)}; the budget of {money(token.budget_microdollars)} of the token "
         f"“{token.name}” has {money(left)} left."
     ]
-
-
-def token_spent(session: Session, token_id: int) -> int:
-    """What the token's calls have cost, and what those under way may."""
-    amount = col(DoorCall.cost_microdollars) + col(DoorCall.reserved_microdollars)
-    # Not by the index on tokens, which holds every free call too: those that were paid have one of their own.
-    found = select(func.coalesce(func.sum(amount), 0)).where(col(DoorCall.token_id) + 0 == token_id, paid())
-    return int(session.exec(found).one())
 
 
 def settle(call_id: int, cost: int, **values: Any) -> None:

@@ -1,5 +1,6 @@
 """What calls at the OpenAI-compatible door have cost and may still cost. Read by the budgets, beside the runs' money."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, func, literal_column
@@ -32,3 +33,16 @@ def door_totals(
         query = query.where(col(DoorCall.created_at) >= since)
     spent, reserved = session.exec(query).one()
     return int(spent), int(reserved)
+
+
+def token_totals(session: Session, token_ids: Sequence[int]) -> dict[int, int]:
+    """{token: micro-dollars} that the calls of these tokens have cost, those under way at the most they may."""
+    amount = func.sum(col(DoorCall.cost_microdollars) + col(DoorCall.reserved_microdollars))
+    # Not by the index on tokens, which holds every free call too: those that were paid have one of their own.
+    token = col(DoorCall.token_id) + 0
+    rows = session.exec(
+        select(col(DoorCall.token_id), amount)
+        .where(paid(), token.in_(token_ids))
+        .group_by(col(DoorCall.token_id))
+    )
+    return {int(token_id or 0): int(total) for token_id, total in rows}

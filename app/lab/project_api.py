@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from app.lab import projects
-from app.lab.tokens import DAYS, MOST_DAYS, end_api_token, list_api_tokens, make_api_token
+from app.lab.tokens import DAYS, MOST_DAYS, MOST_DOLLARS, end_api_token, list_api_tokens, make_api_token
 from app.web.session import Acting, Database
 
 router = APIRouter()
@@ -24,14 +24,18 @@ class ProjectChange(BaseModel):
 
     name: str | None = Field(None, max_length=1000)
     archived: bool | None = None
+    # Whether what is asked and answered at /v1 is kept.
+    records_answers: bool | None = None
 
 
 class TokenBody(BaseModel):
-    """An API token for the project that is acted in. `scope` "read" only looks; it ends after `days`."""
+    """An API token for the project that is acted in. `scope` "read" only looks; it ends after `days`. `budget`: dollars that
+    it may spend at /v1 in all; null: only the lab's budgets say."""
 
     name: str = Field(max_length=1000)
     scope: Literal["read", "write"] = "write"
     days: int = Field(DAYS, ge=1, le=MOST_DAYS)
+    budget: float | None = Field(None, ge=0, le=MOST_DOLLARS)
 
 
 @router.get("/projects")
@@ -57,11 +61,13 @@ def get_project(project_id: int, session: Database, actor: Acting) -> dict[str, 
 
 @router.patch("/projects/{project_id}")
 def patch_project(project_id: int, body: ProjectChange, session: Database, actor: Acting) -> dict[str, Any]:
-    """Renames a project, archives it or opens it again."""
+    """Renames a project, archives it or opens it again, has it keep what is asked at /v1 or not."""
     if body.name is not None:
         projects.rename_project(session, actor, project_id, body.name)
     if body.archived is not None:
         projects.archive_project(session, actor, project_id, body.archived)
+    if body.records_answers is not None:
+        projects.record_answers(session, actor, project_id, body.records_answers)
     return get_project(project_id, session, actor)
 
 
@@ -86,7 +92,7 @@ def get_tokens(session: Database, actor: Acting) -> dict[str, Any]:
 @router.post("/tokens", status_code=201)
 def post_token(body: TokenBody, session: Database, actor: Acting) -> dict[str, Any]:
     """Makes a token; `secret` is shown this once."""
-    secret = make_api_token(session, actor, body.name, body.scope, body.days)
+    secret = make_api_token(session, actor, body.name, body.scope, body.days, body.budget)
     return {"token": asdict(list_api_tokens(session, actor)[0]), "secret": secret}
 
 

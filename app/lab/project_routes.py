@@ -63,6 +63,13 @@ def reopen_project(project_id: int, session: Database, actor: Acting) -> Respons
     return see(f"/lab/projects/{project_id}")
 
 
+@router.post("/lab/projects/{project_id}/answers")
+def record_answers(project_id: int, session: Database, actor: Acting, form: Posted) -> Response:
+    """Has what is asked and answered at /v1 kept, or not."""
+    projects.record_answers(session, actor, project_id, text(form, "records") == "on")
+    return see(f"/lab/projects/{project_id}#answers")
+
+
 @router.post("/lab/projects/{project_id}/members")
 def add_member(request: Request, project_id: int, session: Database, actor: Acting, form: Posted) -> Response:
     """Opens the project to a member."""

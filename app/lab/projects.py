@@ -26,6 +26,8 @@ class ProjectLine:
     members: int
     archived_at: datetime | None
     current: bool
+    # What is asked and answered at the door is kept.
+    records_answers: bool
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def list_projects(session: Session, actor: Actor) -> list[ProjectLine]:
 
 
 def _line(actor: Actor, row: Project, members: int) -> ProjectLine:
-    return ProjectLine(row.id or 0, row.name, members, row.archived_at, row.id == actor.project_id)
+    current = row.id == actor.project_id
+    return ProjectLine(row.id or 0, row.name, members, row.archived_at, current, row.records_answers)
 
 
 def find_project(session: Session, actor: Actor, project_id: int) -> Project:
@@ -100,6 +103,17 @@ def rename_project(session: Session, actor: Actor, project_id: int, name: str) -
     row.name = _checked(session, name, project_id)
     session.flush()
     record(session, actor, "changed", "project: renamed", row.id, name=row.name)
+    return row
+
+
+def record_answers(session: Session, actor: Actor, project_id: int, records: bool) -> Project:
+    """From now on the questions and answers at the door are kept, or no longer; what was kept stays."""
+    require_admin(actor, "have answers recorded")
+    row = find_project(session, actor, project_id)
+    if row.records_answers != records:
+        row.records_answers = records
+        session.flush()
+        record(session, actor, "changed", "project: records answers", row.id, records=records)
     return row
 
 

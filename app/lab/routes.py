@@ -35,9 +35,11 @@ def make_token(request: Request, session: Database, actor: Acting, form: Posted)
     """Makes an API token and shows its secret, this once: nothing keeps it, so there is nothing to redirect to."""
     try:
         name, scope = text(form, "name"), text(form, "scope", Scope.WRITE)
-        secret = make_api_token(session, actor, name, scope, whole(form, "days", DAYS))
+        days, budget = whole(form, "days", DAYS), _dollars(text(form, "budget"))
+        secret = make_api_token(session, actor, name, scope, days, budget)
     except Invalid as error:
-        return _lab(request, session, actor, status=422, name=text(form, "name"), errors=error.fields)
+        typed = {"name": text(form, "name"), "budget": text(form, "budget")}
+        return _lab(request, session, actor, status=422, errors=error.fields, **typed)
     return _lab(request, session, actor, status=201, secret=secret)
 
 
@@ -56,6 +58,7 @@ def _lab(
     status: int = 200,
     secret: str = "",
     name: str = "",
+    budget: str = "",
     errors: dict[str, str] | None = None,
 ) -> HTMLResponse:
     return page(
@@ -67,7 +70,16 @@ def _lab(
         tokens=list_api_tokens(session, actor),
         secret=secret,
         name=name,
+        budget=budget,
         errors=errors or {},
         groups=machine_rows(this_machine(), last_backup(session)),
         address=str(request.base_url).rstrip("/"),
     )
+
+
+def _dollars(written: str) -> float | None:
+    """A budget as it was typed; None for none. What is no number is no budget that a token can have."""
+    try:
+        return float(written.replace("$", "").replace(",", "")) if written else None
+    except ValueError:
+        return -1.0

@@ -6,9 +6,10 @@ import openai
 import pytest
 
 from app.clock import now
-from app.door.money import LOST_SECONDS, settle_lost, token_spent
+from app.door.money import LOST_SECONDS, settle_lost
 from app.lab.actor import first_actor
 from app.lab.budgets import add_budget, list_budgets
+from app.lab.door_money import token_totals
 from app.lab.spending import spending
 from app.tables import DoorCall, Endpoint, EndpointState, Member, ProjectMember, Role, Scope
 from app.vault import seal
@@ -106,7 +107,8 @@ def test_budgets_end_calls_with_openais_error(ask, service, session, actor):
     spends = ask(budget_microdollars=300)
     for _ in range(3):
         spends(model=NAME, messages=HELLO, max_tokens=50)
-    assert token_spent(session, calls(session)[-1].token_id) == 3 * calls(session)[-1].cost_microdollars
+    last = calls(session)[-1]
+    assert token_totals(session, [last.token_id, 99]) == {last.token_id: 3 * last.cost_microdollars}
     add_budget(session, actor, "lab", 0.000_01)
     session.commit()
     with pytest.raises(openai.RateLimitError, match="the lab's budget"):

@@ -14,7 +14,7 @@ from app.lab.machine import folder_size, place, this_machine
 from app.lab.sign_in import make_token
 from app.lab.tokens import MOST, end_api_token, list_api_tokens, make_api_token
 from app.tables import Token, TokenKind
-from tests.pages import ESCAPED, HOSTILE, stranger
+from tests.pages import ESCAPED, HOSTILE, region, stranger
 
 
 def test_page_says_who_and_where(client: TestClient, home: Path) -> None:
@@ -126,3 +126,11 @@ def test_every_part_of_the_lab_leads_to_the_others(client: TestClient) -> None:
         assert re.findall(r'href="([^"]*)" aria-current', tabs[0]) == [f"/lab{part}"]
         assert {f'href="/lab{other}"' for other in parts} <= set(re.findall(r'href="[^"]*"', tabs[0]))
         assert "/settings/services" in tabs[0]
+
+
+def test_a_token_with_a_budget(client):
+    assert client.post("/lab/tokens", data={"name": "big", "budget": "much"}).status_code == 422
+    assert client.post("/lab/tokens", data={"name": "big", "budget": "2.50"}).status_code == 201
+    assert "of $2.50" in region(client.get("/lab").text, "tokens")
+    made = client.post("/api/v1/tokens", json={"name": "small", "budget": 0.25}).json()["token"]
+    assert (made["budget_microdollars"], made["spent_microdollars"]) == (250_000, 0)

@@ -118,3 +118,15 @@ def test_a_token_has_a_scope_and_an_end(client):
     assert client.post("/api/v1/tokens", json={"name": "x", "days": 400}).status_code == 422
     assert client.delete(f"/api/v1/tokens/{made['token']['id']}").status_code == 204
     assert client.get("/api/v1/datasets", headers=reads).status_code == 401
+
+
+def test_whether_answers_are_recorded(client, session, actor):
+    path = f"/lab/projects/{actor.project_id}"
+    assert "Only how often" in client.get(path).text
+    client.post(f"{path}/answers", data={"records": "on"})
+    assert "Questions and answers are recorded" in client.get(path).text
+    assert client.get(f"/api/v1/projects/{actor.project_id}").json()["records_answers"] is True
+    said = client.get("/api/v1/audit").json()["entries"]
+    assert any("records answers" in str(entry) for entry in said)
+    client.patch(f"/api/v1/projects/{actor.project_id}", json={"records_answers": False})
+    assert "Only how often" in client.get(path).text
