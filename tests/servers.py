@@ -75,6 +75,13 @@ class Postgres:
         self.connection.execute(EMPTY)
         return self.address
 
+    def fresh(self, name: str = "fresh") -> str:
+        """The address of another database, empty and without tables."""
+        address = urlunsplit(urlsplit(self.address)._replace(path=f"/{name}"))
+        self.connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self.connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        return address
+
     def stop(self) -> None:
         """Ends the server and removes its files."""
         self.connection.close()

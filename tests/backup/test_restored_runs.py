@@ -67,7 +67,8 @@ def test_a_job_that_was_created_after_the_backup_is_adopted(
     assert "restored from the backup of" in row_of(run_id).decisions[0]["what"]
 
 
-@pytest.mark.parametrize("state", [slow("queued"), "paused"])
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["queued", "paused"])
 def test_what_is_not_found_waits_for_a_person(
     hosted: Hosted, world: World, back: Any, tmp_path_factory: pytest.TempPathFactory, actor: Any, state: str
 ) -> None:
