@@ -1,5 +1,6 @@
 """The web application: create_app() joins the features' routes, the security layer and the error pages."""
 
+from functools import lru_cache
 from importlib import import_module
 
 from fastapi import Depends, FastAPI
@@ -52,6 +53,12 @@ class Application(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """The layers around the routes, outermost first."""
         return Security(Telemetry(Traced(Audit(super().build_middleware_stack()))))
+
+
+@lru_cache
+def application() -> FastAPI:
+    """The application of this process, made once."""
+    return create_app()
 
 
 def create_app() -> FastAPI:

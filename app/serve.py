@@ -15,8 +15,10 @@ def serve() -> None:
     os.umask(0o077)
     hold_tether()
     config = uvicorn.Config(
-        "app.main:create_app",
+        "app.main:application",
         factory=True,
+        # There are none here, and no library for them is to be loaded.
+        ws="none",
         host=settings().host,
         port=settings().port,
         # Addresses may hold a one-time token; the log must not.

@@ -1,18 +1,21 @@
 """Runs child processes: starts them, restarts what dies, ends them all. Called by app/up.py.
 
 Each child leads a process group of its own, so that Ctrl-C in the terminal reaches the supervisor alone and
-a group can be ended as a whole. Children hold a tether (app/tether.py): none outlives the supervisor.
+a group can be ended as a whole. Children hold a tether (app/tether.py): none outlives the supervisor. A child with an
+entry is a fork where that is safe (app/forked.py); every other one is a command.
 """
 
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from app.forked import Forked, can_fork, enter, fork
 from app.log import log
 from app.tether import TETHER
 
@@ -20,6 +23,8 @@ from app.tether import TETHER
 # ended it, it comes back at once. What never gets that far costs two seconds of a core for each try: at most a fifth.
 FIRST_PAUSE, LONGEST_PAUSE, HEALTHY_SECONDS = 0.5, 8.0, 5.0
 LOOK_SECONDS = 0.2
+# A child that runs on demand is told to end after this time without any.
+REST_SECONDS = 60.0
 # The supervisor binds the port and hands the socket to the web process, so that a restart refuses no connection.
 LISTEN_FD = "TUNEBOOK_LISTEN_FD"
 
@@ -30,13 +35,18 @@ class EndedEarly(Exception):
 
 @dataclass
 class Child:
-    """A process to keep running; `descriptors` are inherited by it."""
+    """A process to keep running; `descriptors` are inherited by it. `entry` is the function that does what `command`
+    does, as "module:function", with `arguments`. With `wanted` it runs only while there was need in the last minute."""
 
     name: str
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict)
     descriptors: tuple[int, ...] = ()
-    process: "subprocess.Popen[bytes] | None" = None
+    entry: str = ""
+    arguments: tuple[str, ...] = ()
+    wanted: Callable[[], bool] | None = None
+    last_wanted: float = 0.0
+    process: "subprocess.Popen[bytes] | Forked | None" = None
     started: float = 0.0
     failures: int = 0
     due: float = 0.0
@@ -58,6 +68,10 @@ def make_tether() -> Tether:
 def start(child: Child, tether: Tether) -> None:
     """Starts the child in a session of its own."""
     child.started = time.monotonic()
+    if child.entry and can_fork():
+        kept = (tether.reader, *child.descriptors)
+        child.process = fork(child.name, lambda: _enter(child, tether), kept)
+        return
     child.process = subprocess.Popen(
         child.command,
         env={**os.environ, **child.environment, TETHER: str(tether.reader)},
@@ -67,6 +81,13 @@ def start(child: Child, tether: Tether) -> None:
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def _enter(child: Child, tether: Tether) -> None:
+    """The fork's own work."""
+    os.environ.update({**child.environment, TETHER: str(tether.reader)})
+    sys.argv = child.command[1:]
+    enter(child.entry, *child.arguments)
 
 
 def supervise(children: Sequence[Child], tether: Tether, stop: threading.Event) -> None:
@@ -98,14 +119,23 @@ def end(children: Sequence[Child], grace_seconds: float) -> None:
 
 
 def _look(child: Child, tether: Tether) -> None:
+    now = time.monotonic()
+    if child.wanted is None or child.wanted():
+        child.last_wanted = now
     if child.process is None:
-        if time.monotonic() >= child.due:
+        if now >= child.due and child.last_wanted == now:
             start(child, tether)
         return
-    code = child.process.poll()
+    code, rests = child.process.poll(), now - child.last_wanted > REST_SECONDS
     if code is None:
+        if rests:
+            # It ends what it does first.
+            child.process.terminate()
         return
     _kill_group(child)
+    if rests:
+        child.process, child.failures = None, 0
+        return
     child.failures = 0 if time.monotonic() - child.started > HEALTHY_SECONDS else child.failures
     pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**child.failures)
     log.warning("%s ended (%s); it starts again in %.1f s", child.name, _how(code), pause)

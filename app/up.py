@@ -7,25 +7,25 @@ answers, and stops all on Ctrl-C or TERM.
 import errno
 import fcntl
 import http.client
-import multiprocessing
 import os
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import typer
 
 from app.config import settings
 from app.errors import Conflict, TunebookError, Unavailable
+from app.forked import answer_of, can_fork, preload
 from app.log import log, set_up_logging
-from app.model_server import SERVER, server_environment
+from app.model_server import server_environment
 from app.supervisor import LISTEN_FD, Child, EndedEarly, end, make_tether, refuse_early_end, start, supervise
+from app.waiting import Waiting
 
 CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "workers.celery_app")
 START_SECONDS = 60.0
@@ -49,44 +49,24 @@ def up() -> None:
 def _run(listening: socket.socket, stop: threading.Event) -> None:
     tether = make_tether()
     fd = listening.fileno()
-    web = Child("web", [sys.executable, "-m", "app.serve"], {LISTEN_FD: str(fd)}, (fd,))
-    workers = [*worker_children(), Child("clock", clock_command())]
-    workers.append(Child("inference", SERVER, server_environment()))
+    web = Child("web", [sys.executable, "-m", "app.serve"], {LISTEN_FD: str(fd)}, (fd,), "app.serve:serve")
+    workers = [*worker_children(), inference_child()]
     try:
-        # The web process spends its first second importing; the database is made ready meanwhile.
-        start(web, tether)
-        way_in = _in_a_child(_prepare)
+        # The database is made ready while what the web needs is imported. No connection to it is ever opened here,
+        # where children fork.
+        with answer_of(_prepare) as said:
+            preload("app.serve", "app.preloaded:web_parts")
+            start(web, tether)
+            way_in = said()
         if _wait_until_ready(web, stop):
             _say(f"\nTunebook is ready. {way_in}\n\nStop with Ctrl-C.\n")
             # The workers start after the first page is there to be seen, not beside it.
+            preload(*(child.entry.partition(":")[0] for child in workers if child.entry))
             supervise([web, *workers], tether, stop)
     except EndedEarly as early:
         raise Unavailable(f"The {early} process ended while starting.", "The lines above say why.") from early
     finally:
         _stop_all([*workers, web])
-
-
-def _in_a_child(work: Callable[[], str]) -> str:
-    """What `work` gives, done by a child that ends: the libraries it needs (the database, migrations) would stay in
-    this process for as long as Tunebook runs. Raises Unavailable with what it said when it cannot."""
-    reader, writer = multiprocessing.Pipe(duplex=False)
-    child = multiprocessing.get_context("fork").Process(target=_answer, args=(work, writer))
-    child.start()
-    writer.close()
-    with suppress(EOFError):
-        kind, said, hint = reader.recv_bytes().decode().split("\0")
-        child.join()
-        if kind == "refused":
-            raise Unavailable(said, hint)
-        return said
-    raise Unavailable("The database could not be made ready.", "The lines above say why.")
-
-
-def _answer(work: Callable[[], str], to: Connection) -> None:
-    try:
-        to.send_bytes(f"done\0{work()}\0".encode())
-    except TunebookError as error:
-        to.send_bytes(f"refused\0{error.message}\0{error.hint}".encode())
 
 
 def _prepare() -> str:
@@ -137,14 +117,28 @@ def _stop_all(children: list[Child]) -> None:
 
 
 def worker_children() -> list[Child]:
-    """The workers of this machine: their tasks are short, so a few processes are enough.
+    """The workers of this machine and the clock: tasks are short, so a few processes are enough.
 
     On the queue of files each is a process of its own. A pool there shares one lock among its processes, and
-    kill -9 of the one that holds it would stop them all; on Redis each has a pipe of its own.
+    kill -9 of the one that holds it would stop them all; on Redis each has a pipe of its own. As a fork the first
+    worker is the clock too, and the others run only while messages wait, which saves the memory of processes.
     """
+    clock = Child("clock", clock_command())
     if settings().broker_url:
-        return [Child("worker", worker_command())]
-    return [Child(f"worker {number}", worker_command(number)) for number in range(1, _processes() + 1)]
+        return [Child("worker", worker_command()), clock]
+    numbers = range(1, _processes() + 1)
+    if not can_fork():
+        return [*(Child(f"worker {number}", worker_command(number)) for number in numbers), clock]
+    return [
+        Child(
+            f"worker {number}",
+            worker_command(number),
+            entry="workers.serve:work",
+            arguments=(str(number), "clock" if number == 1 else ""),
+            wanted=None if number == 1 else Waiting(number - 1),
+        )
+        for number in numbers
+    ]
 
 
 def worker_command(number: int = 1) -> list[str]:
@@ -172,6 +166,12 @@ def _processes() -> int:
 def clock_command() -> list[str]:
     """The clock that drives the sweep: a process of its own, so that its death is seen and mended."""
     return [*CELERY, "beat", "-l", "WARNING", "--pidfile="]
+
+
+def inference_child() -> Child:
+    """The server of local models behind the API."""
+    command = [sys.executable, "-m", "workers.inference"]
+    return Child("inference", command, server_environment(), entry="workers.inference.__main__:main")
 
 
 def sign_in_link() -> str:

@@ -16,6 +16,7 @@ import httpx
 import psutil
 
 ROOT = Path(__file__).parents[1]
+PARTS = {"web": "app.serve", "worker": "worker", "clock": "beat", "inference": "workers.inference"}
 RULE = {"HCl": "acid", "NaOH": "base", "NaCl": "salt"}
 
 
@@ -38,6 +39,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def part_of(process: psutil.Process) -> str:
+    """Which part of the product a process is: "web", "worker", "clock" or "inference"; "" for any other, and for one
+    that has ended. Forks of the supervisor keep its command line and have a name."""
+    try:
+        name, command = process.name(), process.cmdline()
+    except psutil.Error:
+        return ""
+    if name.startswith("tunebook "):
+        return next((part for part in PARTS if part.startswith(name.split()[1])), "")
+    return next((part for part, mark in PARTS.items() if mark in command), "")
 
 
 class Stack:

@@ -19,6 +19,7 @@ ENTRIES += (
     "backup",
     "backup_commands",
     "move",
+    "preloaded",
     "restore",
     "storage_commands",
     "storage_copy",
@@ -26,9 +27,9 @@ ENTRIES += (
 )
 # fmt: off
 FOUNDATION = {
-    "assets", "cells", "clock", "config", "database_rows", "db", "errors", "file_queue", "format", "hub",
+    "assets", "cells", "clock", "config", "database_rows", "db", "errors", "file_queue", "forked", "format", "hub",
     "hyperparameters", "log", "migrate", "model_server", "outside", "patterns", "preferences", "queue", "registry", "render",
-    "service_http", "service_json", "shapes", "socket_path", "statistics", "storage", "stored_files", "bucket", "subpath", "supervisor", "tether", "traces", "vault", "version", "yaml_text",
+    "service_http", "service_json", "shapes", "socket_path", "statistics", "storage", "stored_files", "bucket", "subpath", "supervisor", "tether", "traces", "vault", "version", "waiting", "yaml_text",
 }
 # fmt: on
 WEB_FILES = ("routes", "api", "downloads", "views", "forms", "form")

@@ -6,19 +6,23 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from app import supervisor
+from app.waiting import Waiting
+from tests.fresh import forget_settings
 from tests.source import ROOT
-from tests.stack import Stack, rule_rows, running_stack, wait_for
+from tests.stack import Stack, part_of, rule_rows, running_stack, wait_for
 
-MARKS = {"web": "app.serve", "worker": "worker", "clock": "beat"}
+# The first worker is the clock as well; others come when messages wait.
+PARTS = ("web", "worker", "inference")
 # A training run long enough to be stopped in the middle of it.
 LONG = {"model": "starter/tiny", "hyperparameters": {"epochs": 400}}
 
@@ -38,18 +42,14 @@ def child(stack: Stack, name: str) -> psutil.Process | None:
     """The web, worker or clock process itself, not what it forked."""
     assert stack.process
     for process in psutil.Process(stack.process.pid).children():
-        with suppress(psutil.NoSuchProcess):
-            if MARKS[name] in process.cmdline():
-                return process
+        if part_of(process) == name:
+            return process
     return None
 
 
 def everything(stack: Stack) -> list[psutil.Process]:
-    """Web, clock and both workers, once they are there."""
-    return wait_for(
-        lambda: all(child(stack, name) for name in MARKS) and len(stack.children()) >= 4 and stack.children(),
-        20,
-    )
+    """Web, worker and the server of models, once they are there."""
+    return wait_for(lambda: all(child(stack, name) for name in PARTS) and stack.children(), 20)
 
 
 def living(processes: list[psutil.Process]) -> list[psutil.Process]:
@@ -114,7 +114,7 @@ def test_it_ends_cleanly_and_leaves_nothing(stack: Stack, number: signal.Signals
         pass
 
 
-@pytest.mark.parametrize("name", MARKS)
+@pytest.mark.parametrize("name", PARTS)
 def test_a_child_that_is_killed_comes_back(shared: Stack, name: str) -> None:
     everything(shared)
     old = child(shared, name)
@@ -126,6 +126,63 @@ def test_a_child_that_is_killed_comes_back(shared: Stack, name: str) -> None:
     assert new.pid != old.pid
     dataset = shared.upload(rule_rows(10))
     assert shared.call("GET", f"/datasets/{dataset}")["state"] == "ready"
+
+
+def test_forks_share_nothing_but_memory(shared: Stack) -> None:
+    """The supervisor has no threads and no database when it forks; its lock and its pipe stay its own."""
+    everything(shared)
+    assert shared.process
+    parent = psutil.Process(shared.process.pid)
+    assert parent.num_threads() == 1
+    assert {Path(file.path).name for file in parent.open_files()} <= {"lock", "up.log"}
+    port = {process.pid for process in shared.children() if process.net_connections("tcp")}
+    web = child(shared, "web")
+    assert web
+    assert port == {web.pid}
+    for process in shared.children():
+        assert "lock" not in {Path(file.path).name for file in process.open_files()}
+        assert os.getpgid(process.pid) == process.pid
+
+
+def test_another_worker_is_wanted_while_messages_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNEBOOK_DATA", str(tmp_path))
+    forget_settings()
+    second, third = Waiting(1), Waiting(2)
+    assert not second()
+    folder = tmp_path / "queue" / "messages"
+    folder.mkdir(parents=True)
+    (folder / "1_a.celery.msg").touch()
+    assert not second(), "it came just now"
+    assert second()
+    (folder / "1_a.celery.msg").unlink()
+    for name in ("2_b.celery.msg", "3_c.celery.msg"):
+        (folder / name).touch()
+    assert [second(), third()] == [False, False]
+    assert [second(), third()] == [True, True]
+    forget_settings()
+
+
+def test_a_child_on_demand_comes_and_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(supervisor, "REST_SECONDS", 0.2)
+    needed, stop, tether = threading.Event(), threading.Event(), supervisor.make_tether()
+    sleeper = supervisor.Child("sleeper", ["sleep", "60"], wanted=needed.is_set)
+    thread = threading.Thread(target=supervisor.supervise, args=([sleeper], tether, stop))
+    thread.start()
+    try:
+        time.sleep(0.1)
+        assert sleeper.process is None
+        needed.set()
+        wait_for(lambda: sleeper.process, 5)
+        needed.clear()
+        wait_for(lambda: sleeper.process is None, 5)
+        assert sleeper.failures == 0
+    finally:
+        stop.set()
+        thread.join()
+        supervisor.end([sleeper], 1)
 
 
 def test_nothing_outlives_a_killed_supervisor(stack: Stack) -> None:

@@ -7,15 +7,17 @@ weights are permuted, because llama.cpp rotates neighbouring pairs where Transfo
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import gguf
 import numpy as np
 
 from app.errors import Invalid
 from app.exports.gguf_tokenizer import add_tokenizer
 from app.exports.safetensors_file import StoredTensor, tensors
 from app.exports.weights import architecture, model_config
+
+if TYPE_CHECKING:
+    import gguf
 
 ARCHITECTURES = ("LlamaForCausalLM",)
 OUTER = {
@@ -35,7 +37,7 @@ IN_LAYER = {
     "mlp.down_proj": "ffn_down",
 }
 LAYER = re.compile(r"model\.layers\.(\d+)\.(.+)\.weight")
-PRECISIONS = {"fp32": gguf.LlamaFileType.ALL_F32, "fp16": gguf.LlamaFileType.MOSTLY_F16}
+PRECISIONS = {"fp32": "ALL_F32", "fp16": "MOSTLY_F16"}
 
 
 def why_not(folder: Path) -> str:
@@ -64,13 +66,15 @@ def write_gguf(
 ) -> None:
     """Writes the model in `folder` to `path` as fp32 or fp16 (norms stay fp32), with `template` as its chat
     template. Memory holds one tensor at a time. Raises Invalid for what it does not know."""
+    import gguf
+
     config = model_config(folder)
     stored = [(tensor, _name(tensor.name)) for tensor in tensors(folder)]
     if config.get("tie_word_embeddings"):
         stored = [pair for pair in stored if pair[1] != "output.weight"]
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name(name)
-    writer.add_file_type(PRECISIONS[precision])
+    writer.add_file_type(gguf.LlamaFileType[PRECISIONS[precision]])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     _add_shape(writer, config)
     add_tokenizer(writer, folder, int(config["vocab_size"]), template)
@@ -87,7 +91,7 @@ def write_gguf(
     writer.close()
 
 
-def _add_shape(writer: gguf.GGUFWriter, config: Mapping[str, Any]) -> None:
+def _add_shape(writer: "gguf.GGUFWriter", config: Mapping[str, Any]) -> None:
     heads = int(config["num_attention_heads"])
     head = int(config.get("head_dim") or config["hidden_size"] // heads)
     writer.add_vocab_size(int(config["vocab_size"]))

@@ -8,11 +8,12 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import gguf
+from typing import TYPE_CHECKING, Any
 
 from app.errors import Invalid
+
+if TYPE_CHECKING:
+    import gguf
 
 _LOWER = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _UPPER = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
@@ -91,7 +92,7 @@ def token_text(folder: Path, name: str) -> str:
     return str(found.get("content", "")) if isinstance(found, dict) else str(found or "")
 
 
-def add_tokenizer(writer: gguf.GGUFWriter, folder: Path, size: int, template: str) -> None:
+def add_tokenizer(writer: "gguf.GGUFWriter", folder: Path, size: int, template: str) -> None:
     """Adds the vocabulary (padded to `size`), merges, special tokens and the chat template."""
     tokenizer = read_tokenizer(folder)
     tokens, types = _vocabulary(tokenizer, size)
@@ -119,6 +120,8 @@ def add_tokenizer(writer: gguf.GGUFWriter, folder: Path, size: int, template: st
 
 
 def _vocabulary(tokenizer: Mapping[str, Any], size: int) -> tuple[list[str], list[int]]:
+    import gguf
+
     tokens = [f"[PAD{number}]" for number in range(size)]
     types = [int(gguf.TokenType.UNUSED)] * size
     for token, number in tokenizer["model"]["vocab"].items():

@@ -5,7 +5,6 @@ import time
 from contextlib import suppress
 
 import kombu.exceptions
-import redis.exceptions
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,7 +12,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.config import settings
 from app.errors import TunebookError
 from app.log import log
-from app.migrate import require_schema
 from app.queue import producer
 
 router = APIRouter()
@@ -48,19 +46,28 @@ def _said(missing: str) -> Response:
 
 
 def _missing() -> str:
+    # What brings databases to a schema, and Redis' client below: only servers ask for this, and laptops save the memory.
+    from app.migrate import require_schema
+
     for name, check in (("database", require_schema), ("broker", _broker)):
         try:
             check()
         except TunebookError as error:
             log.warning("not ready: %s: %s", name, error.message)
             return name
-        except (SQLAlchemyError, OSError, kombu.exceptions.KombuError, redis.exceptions.RedisError) as error:
+        except (SQLAlchemyError, OSError, kombu.exceptions.KombuError) as error:
             log.warning("not ready: %s: %s", name, error)
             return name
     return ""
 
 
 def _broker() -> None:
-    if settings().broker_url:
+    if not settings().broker_url:
+        return
+    from redis.exceptions import RedisError
+
+    try:
         with producer().connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
+    except RedisError as error:
+        raise OSError(str(error)) from error

@@ -1,4 +1,4 @@
-"""The memory of the whole embedded Tunebook when nothing runs: supervisor, web, workers and clock."""
+"""The memory of the whole embedded Tunebook when nothing runs: supervisor, web, worker and the server of models."""
 
 import tempfile
 import time
@@ -9,9 +9,9 @@ import httpx
 import psutil
 
 from tests.bench import Figure, at_most
-from tests.stack import Stack
+from tests.stack import Stack, part_of
 
-# Workers and clock are ready and have looked around a few times.
+# The worker is ready and has looked around a few times.
 SETTLED_SECONDS = 20
 
 
@@ -28,16 +28,9 @@ def figures() -> Iterator[Figure]:
             time.sleep(SETTLED_SECONDS)
             assert stack.process
             processes = [psutil.Process(stack.process.pid), *stack.children()]
-            sizes = [(_name(one), one.memory_full_info().pss / 2**20) for one in processes]
+            sizes = [(part_of(one) or "supervisor", one.memory_full_info().pss / 2**20) for one in processes]
         finally:
             stack.stop()
     for name, size in sizes:
         yield Figure(f"idle_pss {name}", size, "MiB", "", True)
     yield at_most("idle_pss_all", sum(size for _, size in sizes), "MiB", 220)
-
-
-def _name(process: psutil.Process) -> str:
-    command = process.cmdline()
-    return next(
-        (part for part in ("beat", "worker", "app.serve", "up") if part in command), " ".join(command[-2:])
-    )

@@ -23,7 +23,7 @@ from sqlalchemy import Engine, create_engine, text
 from tests.emulator import emulator
 from tests.emulator.__main__ import environment
 from tests.emulator._world import World
-from tests.stack import Stack, rule_rows, running_stack, wait_for
+from tests.stack import Stack, part_of, rule_rows, running_stack, wait_for
 
 # Services whose create is never repeated, whose job's id is ours, and whose create costs nothing before its start.
 MODELS = {
@@ -138,13 +138,9 @@ def kill_one(stack: Stack, draw: random.Random) -> str:
 
 def kind_of(process: psutil.Process, stack: Stack) -> str:
     """Which part of the product a process is; "" for trainings and what is just starting."""
-    command = process.cmdline()
-    if "app.serve" in command:
-        return "web"
-    if "beat" in command:
-        return "clock"
-    if "worker" not in command or "-A" not in command:
-        return ""
+    part = part_of(process)
+    if part != "worker":
+        return part
     assert stack.process
     return "worker" if process.ppid() == stack.process.pid else FORK
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.emulator.openai_chat import Emulator, chat_server
-from tests.stack import Stack, rule_rows, running_stack, wait_for
+from tests.stack import Stack, part_of, rule_rows, running_stack, wait_for
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_killed_workers_lose_no_mark(stack: Stack, emulator: Emulator) -> None:
         before = stack.call("GET", f"/judgings/{made['id']}")["calls_done"]
         wait_for(lambda low=before: stack.call("GET", f"/judgings/{made['id']}")["calls_done"] > low, 60)
         for process in stack.children():
-            if "worker" in process.cmdline():
+            if part_of(process) == "worker":
                 kill(process)
         time.sleep(0.5)
     done = wait_for(lambda: ended(stack, made["id"]), 120)

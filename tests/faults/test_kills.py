@@ -8,10 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.stack import Stack, rule_rows, running_stack, wait_for
+from tests.stack import Stack, part_of, rule_rows, running_stack, wait_for
 
 GRID = [
     {"model": "baseline/majority"},
@@ -30,18 +29,17 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 def kill_one(stack: Stack, draw: random.Random) -> str:
     """Kills a process of a kind drawn by lot; says which."""
-    kind = draw.choice(["web", "worker", "clock", "trainer", "trainer", "supervisor"])
+    kind = draw.choice(["web", "worker", "worker", "trainer", "trainer", "supervisor"])
     if kind == "supervisor":
         assert stack.process
         stack.process.kill()
         stack.process.wait()
         stack.start()
         return kind
-    marks = {"web": "app.serve", "worker": "worker", "clock": "beat"}
     found = (
         stack.trainers()
         if kind == "trainer"
-        else [child for child in stack.children() if marks[kind] in _command(child)]
+        else [child for child in stack.children() if part_of(child) == kind]
     )
     if not found:
         return f"no {kind}"
@@ -50,13 +48,6 @@ def kill_one(stack: Stack, draw: random.Random) -> str:
     except ProcessLookupError:
         return f"{kind} had just ended"
     return kind
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 def ended(stack: Stack, experiment: int) -> bool:
