@@ -2,7 +2,8 @@
 
 from fastapi import APIRouter
 
-from app.door import recorded_api
+from app.door import aliases_api, recorded_api
 
 router = APIRouter()
 router.include_router(recorded_api.router)
+router.include_router(aliases_api.router)

@@ -47,7 +47,7 @@ class Inference:
                 question = json.loads(await reader.readexactly(length))
                 self.asked.append(question)
                 await self._answer(writer, question)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             return
         finally:
             self._writers.discard(writer)

@@ -24,6 +24,7 @@ from app.tables import (
     Judging,
     Machine,
     Member,
+    ModelAlias,
     Notification,
     OrphanJob,
     Project,
@@ -125,6 +126,7 @@ def _lab_rows(actor: Actor) -> dict[str, Any]:
         "credential_id": Credential(
             **owner, provider="together", host="https://example.org", sealed_key=seal("key")
         ),
+        "alias_id": ModelAlias(**owner, name="old", model="run-1"),
         "budget_id": Budget(**owner, scope="project", cap_microdollars=1_000_000),
         "channel_id": Channel(
             **owner, **member, medium="webhook", sealed_target=seal("https://example.org/x")

@@ -16,7 +16,7 @@ from tests.web.conftest import SAME_SITE
 from tests.web.lab_rows import Lab, seed_lab
 from tests.web.test_route_walk import CLOSED
 
-pytestmark = pytest.mark.laptop
+pytestmark = pytest.mark.slow_on_server
 SAFE = ("GET", "HEAD", "OPTIONS")
 CHANGES = [(method, path) for method, path in CLOSED if method not in SAFE]
 # What a viewer may change: only what concerns themselves.
@@ -55,6 +55,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/runs/{run_id}/adopt": {"remote_id": "x"},
     "POST /api/v1/budgets": {"scope": "lab", "dollars": 1},
     "POST /api/v1/budgets/{budget_id}/requests": {"dollars": 1, "reason": "more"},
+    "POST /api/v1/aliases": {"name": "x", "model": "run-1"},
     "POST /api/v1/endpoints": {"name": "x", "base_url": "https://example.org", "model": "x"},
     "POST /api/v1/compute": {"name": "x", "kind": "ssh"},
     "PATCH /api/v1/compute/{machine_id}": {"name": "x", "kind": "ssh"},
