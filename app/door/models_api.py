@@ -6,6 +6,8 @@ from fastapi import APIRouter
 
 from app.door.target import Target
 from app.door.targets import find_target, list_targets
+from app.door.tuning import base_model
+from app.errors import Invalid, ModelNotFound
 from app.web.session import Acting, Database
 
 router = APIRouter()
@@ -19,8 +21,15 @@ def list_models(session: Database, actor: Acting) -> dict[str, Any]:
 
 @router.get("/models/{name:path}")
 def get_model(name: str, session: Database, actor: Acting) -> dict[str, Any]:
-    """One model, by any name that /v1/chat/completions takes; 404 for a name that is none."""
-    return _json(find_target(session, actor, name))
+    """One model, by any name that /v1/chat/completions or /v1/fine_tuning/jobs takes; 404 for a name that is none."""
+    try:
+        return _json(find_target(session, actor, name))
+    except ModelNotFound as error:
+        try:
+            model = base_model(session, actor, name)
+        except Invalid:
+            raise error from None
+        return {"id": model.id, "object": "model", "created": 0, "owned_by": model.provider or "tunebook"}
 
 
 def _json(target: Target) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def create_job(session: Session, actor: Actor, asked: JobAsked, key: str | None 
             "Leave `integrations` out.",
             {"integrations": "none are offered"},
         )
-    method, model = read_method(asked), _base_model(session, actor, asked.model)
+    method, model = read_method(asked), base_model(session, actor, asked.model)
     job = DoorJob(
         project_id=actor.project_id,
         maker_id=actor.member_id,
@@ -129,7 +129,7 @@ def check_suffix(suffix: str) -> str:
     return suffix.strip()
 
 
-def _base_model(session: Session, actor: Actor, name: str) -> Model:
+def base_model(session: Session, actor: Actor, name: str) -> Model:
     """A model that can be tuned, or a baseline. Raises Invalid where it cannot."""
     model = find_model(name, read_shelf(session, actor))
     if model.kind == "prompt":

@@ -116,9 +116,10 @@ def _tuned(raw: Mapping[str, Any]) -> TunedModel:
 
 
 def problems(job: TuningJob) -> list[str]:
-    """What would be refused; the end of training counts from its day on."""
+    """What would be refused; the end of training counts from its day on. OpenAI's own names hold no slash: a model with
+    one is of another Tunebook, whose address was entered as this service's."""
     found = rules.problems(job)
-    if datetime.now(UTC).date().isoformat() >= CREATION_ENDS:
+    if "/" not in job.model and datetime.now(UTC).date().isoformat() >= CREATION_ENDS:
         found.append(f"OpenAI creates no fine-tuning jobs since {CREATION_ENDS}.")
     return found
 
