@@ -36,9 +36,14 @@ ONCE = ("laptop", "slow", "train", "browser")
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What touches the database or the queue runs twice: on SQLite and files, on PostgreSQL and Redis."""
-    if "shape" in metafunc.fixturenames:
+    if "shape" not in metafunc.fixturenames:
+        return
+    if metafunc.definition.get_closest_marker("slow_on_server"):
+        shapes: tuple[Any, ...] = (SHAPES[0], pytest.param(SHAPES[1], marks=pytest.mark.slow))
+    else:
         once = any(metafunc.definition.get_closest_marker(name) for name in ONCE)
-        metafunc.parametrize("shape", SHAPES[:1] if once else SHAPES, indirect=True)
+        shapes = SHAPES[:1] if once else SHAPES
+    metafunc.parametrize("shape", shapes, indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,5 +1,6 @@
 """Text that tries to be code, in every name, row, answer and note, on every page that shows it, in a real browser."""
 
+import csv
 import hashlib
 import json
 import re
@@ -7,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import pytest
@@ -15,6 +17,7 @@ from fastapi.testclient import TestClient
 from playwright.sync_api import Page, sync_playwright
 from sqlmodel import Session
 
+from app.cells import is_number
 from app.datasets.service import upload_dataset
 from app.datasets.stored import part_items
 from app.experiments.imports import import_predictions
@@ -154,6 +157,41 @@ def test_nothing_that_is_written_becomes_code(base: str, session: Session, actor
     assert not trouble, trouble[:20]
     assert len(visited) > 25, sorted(visited)
     assert shown > 10, "the attacks are on the pages, as text"
+
+
+def test_no_csv_is_shown_or_runs_as_a_formula(
+    base: str, session: Session, actor: Actor, tmp_path: Path
+) -> None:
+    """Each CSV that a page leads to is saved and not shown, and no cell of it begins as a formula."""
+    secret = make_token(session, actor, TokenKind.SIGN_IN)
+    session.commit()
+    saved, texts = {}, 0
+    with sync_playwright() as playwright:
+        browser = launch_browser(playwright)
+        tab = browser.new_page()
+        tab.goto(f"{base}/sign-in?token={secret}")
+        found: set[str] = set()
+        for page in ("/compare?runs=1,2,3", "/runs/3", "/datasets/1", "/experiments/1", "/lab/audit"):
+            tab.goto(base + page, wait_until="load")
+            found |= set(tab.evaluate("[...document.querySelectorAll('a[href*=\".csv\"]')].map(a => a.href)"))
+        for address in sorted(found):
+            tab.goto(f"{base}/lab")
+            with tab.expect_download() as download:
+                tab.evaluate("address => { location.href = address }", address)
+            path = tmp_path / "saved.csv"
+            download.value.save_as(path)
+            assert tab.url == f"{base}/lab", f"{address} was shown"
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                saved[address] = list(csv.reader(file))
+        browser.close()
+    # "raw=1" is for programs: cells exactly as they are, and the page says so.
+    for address, lines in saved.items():
+        for cell in (cell for line in lines for cell in line):
+            texts += "data-xss" in cell
+            formula = cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not is_number(cell)
+            assert not formula or "raw=1" in address, (address, cell)
+    assert len(saved) > 2, sorted(found)
+    assert texts > 10, "the attacks are in the files, as text"
 
 
 def _ours(address: str, base: str) -> bool:

@@ -9,7 +9,7 @@ from app.lab.sign_in import actor_for, make_token
 from app.lab.tokens import make_api_token
 from app.tables import Member, ProjectMember, TokenKind
 
-pytestmark = pytest.mark.laptop
+pytestmark = pytest.mark.slow_on_server
 
 
 @pytest.fixture
