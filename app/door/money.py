@@ -15,11 +15,12 @@ from app.db import session_scope, sync_to_disk
 from app.door.chat_body import ChatBody
 from app.door.hosted import most_tokens
 from app.door.target import Target
+from app.door.token_money import token_left
 from app.errors import OverBudget
 from app.format import money
 from app.lab.actor import Actor, require_member
 from app.lab.budgets import Cost, lock_money, objections, run_cap
-from app.lab.door_money import paid, token_totals
+from app.lab.door_money import paid
 from app.tables import DoorCall, Token
 
 # No call takes so long: what is still under way then was lost in a crash.
@@ -61,14 +62,12 @@ def reserve(actor: Actor, target: Target, body: ChatBody, call: dict[str, Any]) 
 
 
 def _token_objection(session: Session, actor: Actor, microdollars: int) -> list[str]:
-    token = session.get(Token, actor.token_id) if actor.token_id else None
-    if token is None or token.budget_microdollars is None:
+    left = token_left(session, actor.token_id)
+    if left is None or microdollars <= left:
         return []
-    left = max(token.budget_microdollars - token_totals(session, [actor.token_id]).get(actor.token_id, 0), 0)
-    if microdollars <= left:
-        return []
+    token = session.get_one(Token, actor.token_id)
     return [
-        f"This may cost {money(microdollars)}; the budget of {money(token.budget_microdollars)} of the token "
+        f"This may cost {money(microdollars)}; the budget of {money(token.budget_microdollars or 0)} of the token "
         f"“{token.name}” has {money(left)} left."
     ]
 

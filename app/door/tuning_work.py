@@ -15,12 +15,14 @@ from app.catalog.shelf import read_shelf
 from app.clock import in_seconds, now
 from app.db import session_scope
 from app.door.maker import maker_of
+from app.door.token_money import token_left
 from app.door.tuning_data import make_dataset, split_of
 from app.door.tuning_values import RATE, own_values
 from app.errors import Invalid, NotFound
 from app.experiments.planned import GridRow
 from app.experiments.service import LaunchRequest, launch_experiment, plan_experiment
 from app.lab.actor import Actor
+from app.lab.budgets import lock_money
 from app.tables import Dataset, DatasetState, DoorFile, DoorJob, DoorJobState, Run
 
 Save = Callable[[], AbstractContextManager[Session]]
@@ -113,6 +115,7 @@ def _launch(session: Session, job: DoorJob, dataset: Dataset) -> None:
         [GridRow(job.model, _values(session, actor, job, dataset.id or 0, split.id or 0))],
         [job.seed],
         launch_key=f"door-{job.public_id}",
+        cap_dollars=_cap(session, actor, job),
     )
     experiment = launch_experiment(session, actor, request)
     runs = session.exec(select(Run.id).where(Run.experiment_id == experiment.id)).all()
@@ -125,6 +128,19 @@ def _launch(session: Session, job: DoorJob, dataset: Dataset) -> None:
     _update(
         session, job, state=DoorJobState.LAUNCHED, experiment_id=experiment.id, run_id=runs[0], due_at=None
     )
+
+
+def _cap(session: Session, actor: Actor, job: DoorJob) -> float | None:
+    """What the run may cost by the budget of the token that asked for it; a model that costs nothing needs none."""
+    if not find_model(job.model, read_shelf(session, actor)).remote:
+        return None
+    lock_money(session, actor.project_id)
+    left = token_left(session, job.token_id)
+    if left == 0:
+        raise Invalid(
+            "The budget of the token that asked for this is used up.", "Ask an admin for a larger one."
+        )
+    return None if left is None else left / 1e6
 
 
 def _name(session: Session, job: DoorJob) -> str:
