@@ -16,6 +16,7 @@ from app.web import api_docs, health, sign_in, telemetry, university
 from app.web.audit import Audit
 from app.web.errors import add_error_handlers
 from app.web.outages import add_outage_handlers
+from app.web.patience import Patience
 from app.web.security import Security
 from app.web.session import gate
 from app.web.telemetry import Telemetry
@@ -52,7 +53,7 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers around the routes, outermost first."""
-        return Security(Telemetry(Traced(Audit(super().build_middleware_stack()))))
+        return Patience(Security(Telemetry(Traced(Audit(super().build_middleware_stack())))))
 
 
 @lru_cache

@@ -1,5 +1,7 @@
 """The periodic look: nudges every row that is due, so that a lost message or a dead worker loses nothing."""
 
+import time
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import or_, update
@@ -9,6 +11,7 @@ from app.clock import in_seconds, now
 from app.db import session_scope
 from app.door.files import BATCH_GOES_ON
 from app.door.money import settle_lost
+from app.log import log
 from app.queue import (
     ADVANCE_JUDGING,
     ADVANCE_RUN,
@@ -63,10 +66,12 @@ from app.tables import (
     StoredState,
 )
 from workers.celery_app import celery
-from workers.task import owner_is_dead
+from workers.task import nobody_holds, owner_is_dead
 
 # A nudge that was lost is repeated after this time.
 REPEAT_SECONDS = 5
+# Smaller steps are what time servers do every day.
+PUT_BACK_SECONDS = 5.0
 WATCHED: tuple[tuple[Any, tuple[str, ...], str], ...] = (
     (Dataset, (DatasetState.QUEUED, DatasetState.CHECKING), CHECK_DATASET),
     (Run, LOOKED_AT, ADVANCE_RUN),
@@ -96,6 +101,8 @@ def look() -> None:
     """Frees leases of dead owners, then sends a message for each row that is due."""
     note_environment()
     release_lost()
+    if _put_back():
+        _all_due()
     settle_lost()
     for table, states, task in WATCHED:
         with session_scope(write=False) as session:
@@ -106,6 +113,28 @@ def look() -> None:
                     update(table).where(table.owner.in_(dead)).values(owner=None, lease_until=None)
                 )
         _nudge(task, _due(table, states))
+
+
+# The wall clock and the one that is never put back, at this process's last look.
+_looked: list[tuple[datetime, float]] = []
+
+
+def _put_back() -> bool:
+    """Whether the machine's clock was put back since this process last looked: due times would lie too far ahead."""
+    before, _looked[:] = _looked[:], [(now(), time.monotonic())]
+    if not before:
+        return False
+    wall, steady = _looked[0]
+    return (wall - before[0][0]).total_seconds() < steady - before[0][1] - PUT_BACK_SECONDS
+
+
+def _all_due() -> None:
+    """Everything that waits is looked at once, early rather than late by as much as the clock went back."""
+    log.warning("the clock of this machine was put back: everything that waits is looked at now")
+    for table, states, _ in WATCHED:
+        with session_scope() as session:
+            waiting = table.state.in_(states), col(table.due_at) > now()
+            session.execute(update(table).where(*waiting).values(due_at=None))
 
 
 def _nudge(task: str, rows: list[int]) -> None:
@@ -131,7 +160,7 @@ def _due(table: Any, states: tuple[str, ...]) -> list[int]:
     where = (
         table.state.in_(states),
         or_(table.due_at.is_(None), table.due_at <= now()),
-        or_(table.lease_until.is_(None), table.lease_until < now()),
+        nobody_holds(table),
     )
     with session_scope(write=False) as session:
         if session.exec(select(table.id).where(*where).limit(1)).first() is None:

@@ -26,6 +26,8 @@ from app.log import hidden, log
 
 LEASE_SECONDS = 20
 RENEW_SECONDS = 5
+# How far the clocks of two machines may lie apart before one takes the other's leases for written by mistake.
+SKEW_SECONDS = 60
 
 
 class LeaseLost(Exception):
@@ -93,6 +95,16 @@ class Lease:
             return session.get_one(self.table, self.row_id)
 
 
+def nobody_holds(table: Any) -> Any:
+    """The condition that a row is free. An end that is farther away than any lease can be was written by a clock that
+    has since been put back."""
+    return or_(
+        table.lease_until.is_(None),
+        table.lease_until < now(),
+        table.lease_until > in_seconds(LEASE_SECONDS + SKEW_SECONDS),
+    )
+
+
 @contextmanager
 def lease(table: Any, row_id: int, states: tuple[str, ...]) -> Iterator[Lease | None]:
     """Takes the row's lease; yields None when it is held by another, gone, or in another state."""
@@ -103,7 +115,7 @@ def lease(table: Any, row_id: int, states: tuple[str, ...]) -> Iterator[Lease | 
             .where(
                 table.id == row_id,
                 table.state.in_(states),
-                or_(table.lease_until.is_(None), table.lease_until < now()),
+                nobody_holds(table),
             )
             .values(owner=name, lease_until=in_seconds(LEASE_SECONDS), attempt=table.attempt + 1)
         )

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import Request
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import ORMExecuteState
 from sqlmodel import Session
 from starlette.concurrency import run_in_threadpool
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.db import session_scope
 from app.lab.actor import Actor
 from app.lab.audit import BY, RECORDED, record
+from app.log import log
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 AUDITED, CHANGED = "audited", "audit changed"
@@ -65,14 +67,34 @@ class Audit:
             return await self.app(scope, receive, send)
         state: dict[str, Any] = scope.setdefault("state", {})
 
+        refused = False
+
         async def watched(message: Message) -> None:
+            nonlocal refused
             if message["type"] == "http.response.start":
                 action = _action(scope, message, state)
                 if action and isinstance(actor := state.get("actor"), Actor):
-                    await run_in_threadpool(_store, actor, action, scope)
-            await send(message)
+                    try:
+                        await run_in_threadpool(_store, actor, action, scope)
+                    except OperationalError as error:
+                        log.warning("a %s was refused: it could not be recorded: %s", action, error)
+                        refused = True
+                        await _refuse(send)
+            if not refused:
+                await send(message)
 
         return await self.app(scope, receive, watched)
+
+
+async def _refuse(send: Send) -> None:
+    """Instead of an answer that has not begun: nothing is downloaded that cannot be recorded."""
+    body = b"The database does not answer now, so that this cannot be recorded. Try again in a moment.\n"
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _action(scope: Scope, message: Message, state: dict[str, Any]) -> str:
