@@ -17,6 +17,7 @@ from app.catalog.models import toolkits
 from app.clock import in_seconds, now
 from app.compute import local
 from app.config import settings
+from app.model_server import give_device, take_device
 from app.queue import ADVANCE_RUN, enqueue, send_to
 from app.runs import outputs
 from app.runs.curves import store_points
@@ -73,12 +74,17 @@ def submitting(run: Run, save: Save) -> None:
         with save() as session:
             move(session, run, RunState.TRAINING, due_at=now())
         return
-    handle = local.find(folder, run.launch_key) or local.submit(
-        folder,
-        deadline_seconds=settings().run_deadline_hours * 3600,
-        launch_key=run.launch_key,
-        **_interpreter(run),
-    )
+    handle = local.find(folder, run.launch_key)
+    if handle is None:
+        if not run.model.startswith("baseline/"):
+            # Models behind the API make room on the GPU.
+            take_device(run.launch_key)
+        handle = local.submit(
+            folder,
+            deadline_seconds=settings().run_deadline_hours * 3600,
+            launch_key=run.launch_key,
+            **_interpreter(run),
+        )
     with save() as session:
         move(session, run, RunState.TRAINING, handle=handle, due_at=in_seconds(POLL_SECONDS))
 
@@ -101,6 +107,7 @@ def training(run: Run, save: Save) -> None:
     if status != "running":
         # Children that it left behind would keep its memory.
         local.cancel(run.handle, grace_seconds=0)
+        give_device(run.launch_key)
     store_curves(run, save, folder, to_the_end=status != "running")
     progress = outputs.read_progress(folder)
     reached = STAGES.get(progress.stage, 0) + progress.fraction
@@ -171,6 +178,7 @@ def _end_process(run: Run) -> None:
     handle = local.find(run_folder(run.id or 0), run.launch_key) or run.handle
     if handle:
         local.cancel(handle, grace_seconds=5)
+        give_device(run.launch_key)
 
 
 def closing_record(run: Run, folder: Path) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """A tuned starter behind the socket: its run's own answers, alone and in a crowd, and every way to ask."""
 
+import json
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ TEXT = [{"role": "user", "content": "river Gold ü 漢字 lamp"}]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    values = values_of("starter/tiny", epochs=2, batch_size=8, vocabulary=400, max_seq_len=96)
+    values = values_of("starter/tiny", epochs=2, batch_size=8, vocabulary=400, max_seq_len=2048)
     wanted = job("starter/tiny", values, max_new_tokens=24)
     folder = bundle(tmp_path_factory.mktemp("inference") / "run-1", wanted, 64, 0, 60)
     assert finish(folder) == 0, (folder / "console.txt").read_text()
@@ -120,6 +123,26 @@ def test_a_stream_is_the_whole_and_breaks_no_character(server: Server, run: Path
         assert len(whole.lines) == 2
 
 
+def test_a_client_that_goes_away_ends_its_answer(server: Server, run: Path) -> None:
+    """2,000 tokens take longer than a look at the process."""
+    endless = {"type": "array", "items": {"type": "integer"}, "minItems": 1000}
+    asked = {"model": model(run, "starter"), "messages": TEXT, "schema": endless, "max_tokens": 2000}
+    begun = time.monotonic()
+    with server.client() as client, client.stream("POST", "/chat", json=asked) as answer:
+        lines = answer.iter_lines()
+        assert "text" in json.loads(next(lines))
+        assert server.health()["waiting"] == 1
+    while server.health()["waiting"]:
+        assert time.monotonic() < begun + 60
+        time.sleep(0.01)
+    left = time.monotonic() - begun
+    begun = time.monotonic()
+    part = server.chat(**{**asked, "max_tokens": 400})
+    assert part.last["completion_tokens"] == 400
+    # The whole would have taken five times as long as this part.
+    assert left < (time.monotonic() - begun) * 3
+
+
 def test_labels_are_weighed_and_chosen(server: Server, run: Path) -> None:
     chosen = ask(server, run, labels=["metal", "none", "other"], choose=True, logprobs=True, top_logprobs=2)
     assert set(chosen.last["p"]) == {"metal", "none", "other"}
@@ -139,3 +162,25 @@ def test_a_schema_is_followed(server: Server, run: Path) -> None:
     assert "".join(answer.text.split()).startswith('{"metal":"')
     wrong = ask(server, run, schema={"type": "nothing"})
     assert (wrong.status, wrong.error["kind"], wrong.error["retryable"]) == (400, "bad_request", False)
+
+
+def test_broken_bundles_are_told_and_harm_nobody(server: Server, run: Path, tmp_path: Path) -> None:
+    for name, config in (
+        ("nonsense", "{}"),
+        ("no-json", "{"),
+        ("half", '{"launch_key": "x", "kind": "starter"}'),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(config)
+        for kind in ("starter", "hub", "baseline"):
+            answer = server.chat(model=model(tmp_path / name, kind), messages=TEXT)
+            assert (answer.status, answer.error["kind"]) == (500, "broken"), answer
+    shutil.copytree(run, tmp_path / "no-weights", ignore=shutil.ignore_patterns("out"))
+    answer = server.chat(model=model(tmp_path / "no-weights", "starter"), messages=TEXT)
+    assert (answer.status, answer.error["kind"]) == (404, "not_found")
+    shutil.copytree(run, tmp_path / "torn")
+    weights = next((tmp_path / "torn").glob("out/model/*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:1000])
+    answer = server.chat(model=model(tmp_path / "torn", "starter"), messages=TEXT)
+    assert (answer.status, answer.error["kind"]) == (500, "broken"), answer
+    assert ask(server, run).status == 200

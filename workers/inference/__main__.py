@@ -65,7 +65,9 @@ def listen(path: Path) -> socket.socket:
         return socket.socket(fileno=int(inherited))
     path.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
     listening.bind(str(path))
+    os.umask(before)
     listening.listen(BACKLOG)
     return listening
 

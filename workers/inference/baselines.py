@@ -74,7 +74,10 @@ def _fit(name: ModelName) -> Any:
     """As workers/training/baseline.py fits it: the same data, values and seed give the same model."""
     if name.bundle is None:
         raise Refusal("bad_request", "A baseline is fitted from its bundle.", "Send model.bundle.")
-    job = read_job(name.bundle)
+    try:
+        job = read_job(name.bundle)
+    except SystemExit as error:
+        raise Refusal("broken", str(error), "Restore the run's files from a backup.") from error
     kind = baselines.load(job.model.partition("/")[2])
     rows = job.train
     examples = [Example(prompt_text(row["messages"][:-1]), answer_text(row["messages"][-1])) for row in rows]

@@ -1,6 +1,8 @@
 """The thread in which all work on the device is done: it loads models and runs their batches in turn. Asked by server.py."""
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from collections import deque
@@ -79,6 +81,14 @@ class Device:
         return await done
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            # It never ends by itself: without it nobody would get an answer, and the supervisor starts all anew.
+            sys.stderr.flush()
+            threading.Timer(0.5, os._exit, (1,)).start()
+
+    def _work(self) -> None:
         while True:
             with self._wake:
                 self.since = None

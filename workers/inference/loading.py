@@ -52,9 +52,16 @@ def load_starter(name: ModelName) -> Language:
 
 
 def job_of(name: ModelName) -> Job:
-    """The run's bundle."""
+    """The run's bundle. Raises Refusal where its configuration cannot be read."""
     assert name.bundle is not None
-    return read_job(name.bundle, name.base or "")
+    try:
+        return read_job(name.bundle, name.base or "")
+    except (SystemExit, KeyError, ValueError, TypeError) as error:
+        raise Refusal(
+            "broken",
+            f"The bundle {name.bundle} cannot be read: {error}",
+            "Its config.json is not as a run writes it: restore the run's files from a backup.",
+        ) from error
 
 
 def check(folder: Path, file: str) -> None:

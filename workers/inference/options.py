@@ -14,13 +14,15 @@ SOCKET = "INFERENCE_SOCKET"
 @dataclass(frozen=True)
 class Options:
     """`memory_bytes`: most that loaded models hold, 0 for 60 % of the device's; `idle_seconds`: an unused model is
-    unloaded after this; `waiting`: requests at once, those that wait included; `threads`: of the processor, 0 for all."""
+    unloaded after this; `waiting`: requests at once, those that wait included; `threads`: of the processor, 0 for all;
+    `trainings_take_it`: whether trainings need the device for themselves, as they do a GPU."""
 
     socket: Path
     memory_bytes: int = 0
     idle_seconds: float = 600.0
     waiting: int = 512
     threads: int = 0
+    trainings_take_it: bool = False
 
 
 def read_options(environment: Mapping[str, str]) -> Options:
@@ -31,6 +33,7 @@ def read_options(environment: Mapping[str, str]) -> Options:
         idle_seconds=float(environment.get("INFERENCE_IDLE_SECONDS") or 600),
         waiting=int(environment.get("INFERENCE_WAITING") or 512),
         threads=int(environment.get("INFERENCE_THREADS") or 0),
+        trainings_take_it=environment.get("INFERENCE_TAKEN") == "1" or has_gpu(),
     )
 
 

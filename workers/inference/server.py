@@ -14,6 +14,7 @@ from .device import Device
 from .holders import Holders
 from .options import Options, has_gpu
 from .refusals import ERRORS, Refusal, bad, busy
+from .shelf import Held
 from .ticket import Ticket
 from .wire import Request, Wire
 
@@ -22,6 +23,7 @@ from .wire import Request, Wire
 GATHER_SECONDS, EACH_SECONDS = 0.02, 0.002
 # Answers under way when a training takes the device may end within this time.
 GRACE_SECONDS = 20.0
+TRAINING = "A training holds the device."
 
 
 class Server:
@@ -33,6 +35,7 @@ class Server:
         self.holders = Holders()
         self.requests = 0
         self.left = time.monotonic()
+        self.tickets: set[Ticket] = set()
         self.connections: set[asyncio.Task[None]] = set()
         self._baselines: Any = None
         self._fitter = ThreadPoolExecutor(1, "baselines")
@@ -128,21 +131,19 @@ class Server:
                 yield told
             return
         if self.holders.any():
-            raise busy("A training holds the device.", "Ask again when it has ended, or stop it.")
+            raise busy(TRAINING, "Ask again when it has ended, or stop it.")
         held = await self.device.hold(asked.model)
         ticket = None
         try:
-            try:
-                tokens = held.lane.language.encode(asked.messages, asked.tools)
-            except ERRORS as error:
-                raise _unreadable(error) from error
-            ticket = Ticket(asked, tokens)
+            ticket = Ticket(asked, _tokens(held, asked))
+            self.tickets.add(ticket)
             self.device.submit(held, ticket)
             async for told in _gathered(ticket, self.requests):
                 yield told
         finally:
             if ticket:
                 ticket.cancelled = True
+                self.tickets.discard(ticket)
             self.device.shelf.leave(held)
 
     def _fit(self, asked: Asked) -> list[dict[str, Any]]:
@@ -200,15 +201,15 @@ class Server:
         """A training begins: on a GPU everything is unloaded and nothing loaded until it ends."""
         key = _field(request, "launch_key")
         assert key
-        if not has_gpu():
+        if not self.options.trainings_take_it:
             return {"taken": False}
         self.holders.take(key)
         give_up = time.monotonic() + GRACE_SECONDS
         while (await self.device.unload(lambda _held: True))[1]:
             if time.monotonic() > give_up:
-                self.holders.give(key)
-                raise busy("Answers are still under way on the device.")
-            await asyncio.sleep(0.2)
+                for ticket in self.tickets:
+                    ticket.put(busy(TRAINING).told())
+            await asyncio.sleep(0.1)
         return {"taken": True}
 
     async def _give(self, request: Request) -> dict[str, Any]:
@@ -226,6 +227,16 @@ def _field(request: Request, name: str, may_lack: bool = False) -> str | None:
     if not isinstance(value, str) or not 0 < len(value) <= 300 or not value.isprintable() or " " in value:
         raise bad(f"{name} is not a text of 1 to 300 characters without blanks.", f"Send {{{name}: ...}}.")
     return value
+
+
+def _tokens(held: Held, asked: Asked) -> list[int]:
+    """The prompt. In this thread, the only one that can end a template that loops."""
+    from jinja2 import TemplateError
+
+    try:
+        return held.lane.language.encode(asked.messages, asked.tools)
+    except (*ERRORS, TemplateError) as error:
+        raise _unreadable(error) from error
 
 
 def _unreadable(error: Exception) -> Refusal:

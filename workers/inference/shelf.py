@@ -106,10 +106,24 @@ class Shelf:
         return held
 
     def _load(self, name: ModelName) -> Any:
+        from jinja2 import TemplateError
+        from safetensors import SafetensorError
+
         from .hub_loading import load_hub
         from .loading import load_starter
 
-        return load_starter(name) if name.kind == "starter" else load_hub(name, self._bases)
+        try:
+            return load_starter(name) if name.kind == "starter" else load_hub(name, self._bases)
+        except SafetensorError as error:
+            raise Refusal(
+                "broken", f"The weights of {name.id} cannot be read: {error}", "Restore them from a backup."
+            ) from error
+        except TemplateError as error:
+            raise Refusal(
+                "broken",
+                f"The chat template of {name.id} cannot be used: {error}",
+                "Look at chat_template in the model's folder.",
+            ) from error
 
     def drop_oldest(self) -> bool:
         """Unloads the least recently used model that nobody uses; whether there was one."""
