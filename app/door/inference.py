@@ -6,6 +6,8 @@ A client of its own, because the door may add little time to an answer. Called b
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -32,7 +34,7 @@ _kept: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, list[Connection]]]
 async def ask_inference(question: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
     """The lines of one answer. Raises what the process says is wrong, Unavailable where it is not there or ends; closing
     the iterator ends the generation."""
-    path = str(settings().inference_socket)
+    path = _socket(settings().data)
     body = msgspec.json.encode(question)
     connection, head = await _sent(path, body)
     whole = False
@@ -51,6 +53,12 @@ async def ask_inference(question: Mapping[str, Any]) -> AsyncGenerator[dict[str,
             _keep(path, connection)
         else:
             connection[1].close()
+
+
+@lru_cache
+def _socket(_data: Path) -> str:
+    """The socket's path of a data folder: working it out takes longer than asking for it again may."""
+    return str(settings().inference_socket)
 
 
 async def _sent(path: str, body: bytes) -> tuple[Connection, dict[str, str]]:
