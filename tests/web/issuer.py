@@ -55,7 +55,8 @@ class Client(ClientMixin):
         return scope
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        return redirect_uri == f"http://localhost{BACK}"
+        parts = urlsplit(redirect_uri)
+        return (parts.scheme, parts.hostname, parts.path) == ("http", "localhost", BACK)
 
     def check_client_secret(self, client_secret: str) -> bool:
         return client_secret == SECRET
