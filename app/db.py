@@ -3,6 +3,8 @@ is used as it is. Sessions come from the web dependency and from workers/task.py
 """
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -12,6 +14,11 @@ from sqlalchemy import Engine, create_engine, event
 from sqlmodel import Session
 
 from app.config import settings
+
+# So often a connection looks whether the query planner's statistics of what it asked are out of date.
+OPTIMIZE_SECONDS = 3600.0
+# SQLite reads at most so many rows of an index for them: milliseconds, whatever the table's size.
+ANALYSIS_ROWS = 400
 
 
 def make_engine(url: str, write: bool) -> Engine:
@@ -35,9 +42,23 @@ def make_engine(url: str, write: bool) -> Engine:
             "foreign_keys=ON",
             "cache_size=-4000",
             "temp_store=FILE",
+            f"analysis_limit={ANALYSIS_ROWS}",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    @event.listens_for(engine, "checkin")
+    def _optimize(connection: Any, record: Any) -> None:
+        due = record.info.setdefault("optimize", time.monotonic() + OPTIMIZE_SECONDS)
+        if connection is None or time.monotonic() < due:
+            return
+        record.info["optimize"] = time.monotonic() + OPTIMIZE_SECONDS
+        # On the connection that asked the queries, which is how SQLite knows what statistics they lack.
+        connection.execute("PRAGMA busy_timeout=0")
+        # Somebody writes just now: an hour later will do.
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA optimize")
+        connection.execute("PRAGMA busy_timeout=30000")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:

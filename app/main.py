@@ -21,6 +21,7 @@ from app.web.security import Security
 from app.web.session import gate
 from app.web.telemetry import Telemetry
 from app.web.traced import Traced
+from app.web.watching import Watching
 
 # The features in the order of the house: what has pages, and what has JSON.
 PAGES = (
@@ -53,7 +54,7 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers around the routes, outermost first."""
-        return Patience(Security(Telemetry(Traced(Audit(super().build_middleware_stack())))))
+        return Patience(Security(Telemetry(Traced(Audit(Watching(super().build_middleware_stack()))))))
 
 
 @lru_cache

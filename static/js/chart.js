@@ -1,6 +1,6 @@
 // Live curves with uPlot: <figure data-series-url data-live> asks for its numbers and asks again while live.
 // The answer: {"x": [...], "series": [{"name", "values", "colour": 1..8, "points": bool}], "x_label", "x_max", "live"}.
-const PERIOD = 2000;
+const PERIOD = 3000;
 const charts = new Map();
 
 // light-dark() stays unresolved in a custom property, so the colour is read off an element that wears it.

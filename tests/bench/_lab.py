@@ -23,6 +23,7 @@ from app.lab.actor import Actor, first_actor
 from app.lab.sign_in import make_token
 from app.metrics import for_task
 from app.migrate import migrate
+from app.storage import dataset_file
 from app.tables import Dataset, Evaluation, Experiment, Run, RunState, Score, Scoring, Split, TokenKind
 from tests.fresh import forget_settings
 from tests.source import ROOT
@@ -126,10 +127,16 @@ def fill(session: Session, actor: Actor) -> None:
             "task": "classification",
             "labels": ["a", "b"],
             "state": "ready",
+            "format": "preference",
+            "row_format": "preference",
         }
         for n in range(1, DATASETS + 1)
     ]
     session.execute(insert(Dataset), datasets)
+    for n in range(1, EXPERIMENTS + 1):
+        # A run's page opens its dataset's file, and would say that it is missing.
+        dataset_file(n).parent.mkdir(parents=True, exist_ok=True)
+        dataset_file(n).touch()
     splits = [
         {
             **owner,

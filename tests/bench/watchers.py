@@ -24,7 +24,7 @@ WARM_SECONDS = 8.0
 WATCHED = 20
 STEPS = 500
 # What the page of a live run asks for and how often: templates/runs/_status.html, _curves.html, static/js/chart.js.
-ASKS = (("status", 2.0), ("curves", 2.0), ("series.json", 2.0))
+ASKS = (("status", 2.0), ("curves", 3.0), ("series.json", 3.0))
 OTHERS = (
     "/",
     "/runs",
