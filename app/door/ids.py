@@ -57,8 +57,8 @@ def page(rows: Iterable[Any], limit: int, show: Callable[[Any], dict[str, Any]])
 
 
 def listed(data: list[dict[str, Any]], has_more: bool) -> dict[str, Any]:
-    """OpenAI's list."""
-    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    """OpenAI's list; its description wants texts as the ids of an empty one, too."""
+    first, last = (data[0]["id"], data[-1]["id"]) if data else ("", "")
     return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}
 
 
