@@ -131,6 +131,10 @@ async def receive(request: Request) -> AsyncIterator[Upload]:
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length) > settings().max_upload_bytes + AROUND:
         raise too_large()
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Invalid(
+            "The request's body is compressed.", "Send the file as it is; Tunebook unpacks nothing."
+        )
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
         raise Invalid(

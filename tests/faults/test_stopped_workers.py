@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlmodel import Session, select
+from sqlmodel import select
 
 from app import clock
 from app.db import session_scope
@@ -125,9 +125,11 @@ def look_and_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.laptop
-@pytest.mark.parametrize("hours", [1, -1, 2 * 365 * 24], ids=["hour-on", "hour-back", "two-years-on"])
+@pytest.mark.parametrize(
+    "hours", [-1, *(pytest.param(each, marks=pytest.mark.slow) for each in (1, 2 * 365 * 24))]
+)
 def test_a_clock_that_jumps_changes_no_state_and_stops_nothing(
-    hosted: Hosted, world: World, session: Session, monkeypatch: pytest.MonkeyPatch, hours: int
+    hosted: Hosted, world: World, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     """A lease is held, a job trains, and another row waits for its time when the clock jumps."""
     monkeypatch.setattr(sweep, "REPEAT_SECONDS", 0.05)
