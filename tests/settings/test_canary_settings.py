@@ -113,6 +113,31 @@ def test_what_goes_wrong_with_a_secret_does_not_tell_it(
     assert not kept
 
 
+def test_the_secrets_of_machines_and_services_are_never_repeated(client, home: Path, told) -> None:
+    """Accepted or refused, with fields that fit or not: what was entered does not come back."""
+    secret = "canary-machine-secret-81fd"
+    kinds = [kind for kind in client.get("/api/v1/compute").json()["kinds"] if kind["secret"]]
+    assert len(kinds) > 1
+    answers = []
+    for kind in kinds:
+        for fields in ({}, {field["name"]: "example" for field in kind["fields"]}, {"no such field": "x"}):
+            body = {"name": f"{kind['name']}", "kind": kind["name"], "fields": fields, "secret": secret}
+            answers.append(client.post("/api/v1/compute", json=body).text)
+            form = {"name": "x", "kind": kind["name"], "secret": secret, **fields}
+            answers.append(client.post("/settings/compute", data=form).text)
+        answers.append(client.post("/api/v1/compute", json={"name": [secret], "secret": [secret]}).text)
+    for name in ("openai", "together", "mistral"):
+        answers.append(client.post(f"/api/v1/providers/{name}/keys", json={"key": f"{secret}\n"}).text)
+        answers.append(client.post(f"/settings/services/{name}/key", data={"key": f"{secret}\x00"}).text)
+    answers += [
+        client.get(path).text
+        for path in ("/settings/compute", "/api/v1/compute", "/lab/audit", "/api/v1/audit")
+    ]
+    assert not [text[:2000] for text in answers if found(text)]
+    assert not found(told.getvalue())
+    assert not [path for path in home.rglob("*") if path.is_file() and found(path.read_bytes())]
+
+
 def test_a_process_that_trains_has_none_in_its_environment(home: Path, told) -> None:
     command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
     environment = _environment(home, 60.0, "tb-canary")
