@@ -1,12 +1,9 @@
 """What Tunebook tells the server of local models (workers/inference): how it runs, and when a training has the device.
 Used by app/up.py and app/runs/steps.py; app/door asks it for answers."""
 
-import sys
-
 from app.config import settings
 from app.log import log
 
-SERVER = [sys.executable, "-m", "workers.inference"]
 # Answers under way may end first (workers/inference/server.py).
 TAKE_SECONDS = 30.0
 
