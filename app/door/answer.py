@@ -3,7 +3,6 @@
 No database transaction is open while anything is asked.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -20,7 +19,6 @@ from app.door.entry import Entry, enter_as
 from app.door.error_shape import status_of
 from app.door.hosted import ask_hosted, check_hosted
 from app.door.ids import new_id
-from app.door.inference import close_connections
 from app.door.local import ask_local, check_local
 from app.door.money import Reserved, reserve, settle
 from app.door.record import RECORDER
@@ -128,18 +126,6 @@ async def answer(
         [each.p for each in call.choices],
         (time.perf_counter() - call.started) * 1000,
     )
-
-
-def answer_now(actor: Actor, body: ChatBody, *, batch_id: int | None = None) -> ChatAnswer:
-    """The same for a worker, which has no event loop."""
-
-    async def once() -> ChatAnswer:
-        try:
-            return await answer(actor, body, batch_id=batch_id)
-        finally:
-            close_connections()
-
-    return asyncio.run(once())
 
 
 async def begin(
