@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from app import traces
 from app.assets import STATIC
+from app.door import pages_api
 from app.door.api import router as door
 from app.door.chat_api import chat_completions
 from app.log import set_up_logging
@@ -35,6 +36,7 @@ PAGES = (
     "experiments",
     "comparisons",
     "exports",
+    "door",
 )
 API = (
     "lab",
@@ -87,6 +89,7 @@ def create_app() -> FastAPI:
         app.include_router(import_module(f"app.{noun}.routes").router, include_in_schema=False)
     for noun in API:
         app.include_router(import_module(f"app.{noun}.api").router, prefix="/api/v1", tags=[noun])
+    app.include_router(pages_api.router, prefix="/api/v1", tags=["door"])
     app.include_router(door, prefix="/v1", include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_error_handlers(app)

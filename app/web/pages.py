@@ -77,12 +77,19 @@ def _rail(request: Request, actor: Actor | None) -> tuple[list[NavItem], list[st
         ("Experiments", "/experiments", counts[1] or None),
         ("Compare", "/compare", None),
         ("Models", "/models", None),
+        ("Try", "/door/try", None),
         ("Lab", "/lab", counts[3] or None),
     ]
     path = request.url.path
     noun = "/" + path.split("/")[1]
     # Pages without an entry of their own stand under another.
-    current = {"/runs": "/experiments", "/judgings": "/experiments", "/settings": "/lab"}.get(noun, path)
+    elsewhere = {
+        "/runs": "/experiments",
+        "/judgings": "/experiments",
+        "/settings": "/lab",
+        "/door": "/door/try",
+    }
+    current = elsewhere.get(noun, path)
     nav = [NavItem(label, href, current.startswith(href), n) for label, href, n in entries]
     note = [f"{plural(counts[2], 'run')} under way"] if counts[2] else []
     if actor and (reason := why_not(actor)[0]):
