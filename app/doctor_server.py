@@ -17,8 +17,10 @@ from app.clock import now
 from app.config import CAPABILITIES, settings
 from app.db import engine, session_scope
 from app.doctor import Check
+from app.errors import TunebookError
 from app.lab.audit import last_backup
 from app.lab.page import backup_words
+from app.lab.university import published
 from app.queue import producer
 from app.runs.hosts import workers_alive
 from app.tables import Run
@@ -42,6 +44,7 @@ def server_checks() -> list[Check]:
         (True, _open_port),
         (True, _last_backup),
         (bool(settings().smtp_url), _mail),
+        (bool(settings().oidc_issuer), _university),
     )
     return [look() for applies, look in looks if applies]
 
@@ -156,6 +159,19 @@ def _last_backup() -> Check:
     late = since is not None and now() - since > OLDEST_BACKUP
     to_do = "Run `tunebook backup FOLDER` each night (docs/backup.md), and look why the last one did not run."
     return Check("last backup", not late, backup_words(made), to_do)
+
+
+def _university() -> Check:
+    issuer = settings().oidc_issuer
+    try:
+        published(issuer)
+    except TunebookError as error:
+        return Check(
+            "university", False, f"{issuer}: {error.message}", "Mend TUNEBOOK_OIDC_ISSUER, or start it."
+        )
+    lacking = not settings().oidc_client_id
+    to_do = "Set TUNEBOOK_OIDC_CLIENT_ID: without it there is no button."
+    return Check("university", not lacking, f"{issuer} publishes its addresses and keys", to_do)
 
 
 def _mail() -> Check:

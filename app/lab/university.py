@@ -231,7 +231,7 @@ def _issuer(older_than: float = FRESH_SECONDS) -> Issuer:
             return known
         if isinstance(known, tuple) and time.monotonic() - known[1] < FAILED_SECONDS:
             raise Unavailable(known[0].message, known[0].hint)
-        _known[name] = found = _published(name)
+        _known[name] = found = published(name)
     except TunebookError as error:
         _known[name] = (error, time.monotonic())
         raise
@@ -240,7 +240,8 @@ def _issuer(older_than: float = FRESH_SECONDS) -> Issuer:
     return found
 
 
-def _published(issuer: str) -> Issuer:
+def published(issuer: str) -> Issuer:
+    """Asks the issuer what it publishes. Raises Unavailable when it does not answer or cannot be used."""
     facts = _facts(issuer)
     keys = _ask("GET", facts["jwks_uri"])
     if not isinstance(keys.get("keys"), list):

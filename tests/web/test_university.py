@@ -4,6 +4,7 @@ import pytest
 from sqlmodel import Session, select
 
 from app.clock import now
+from app.doctor_server import server_checks
 from app.lab import university as asking
 from app.lab.actor import Actor
 from app.lab.invitations import invite
@@ -174,3 +175,15 @@ def test_without_an_issuer_there_is_no_such_sign_in(stranger):
     for path in ("/sign-in/university", BACK):
         assert stranger.get(path).status_code == 404
     assert "Sign in with your university" not in stranger.get("/sign-in").text
+
+
+@pytest.mark.laptop
+def test_the_doctor_asks_the_issuer(issuer):
+    def looked() -> tuple[bool, str]:
+        return next((check.ok, check.found) for check in server_checks() if check.name == "university")
+
+    assert looked()[0]
+    issuer.fault = "down"
+    assert not looked()[0]
+    issuer.fault = "names itself otherwise"
+    assert "calls itself https://another.example" in looked()[1]
