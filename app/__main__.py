@@ -87,6 +87,12 @@ def worker(
 
 
 @tunebook.command()
+def inference() -> None:
+    """Run the server of local models alone (for servers; `up` starts it for you)."""
+    os.execv(sys.executable, [sys.executable, "-m", "workers.inference"])
+
+
+@tunebook.command()
 def clock() -> None:
     """Run the clock alone: one for each database (for servers; `up` starts it for you)."""
     from app.migrate import require_schema

@@ -21,7 +21,7 @@ from tests.compose import BIN, SERVICES, command, environment
 from tests.source import ROOT
 from tests.stack import free_port, rule_rows, wait_for
 
-OURS = ("migrate", "web", "worker", "worker-gpu", "worker-remote", "clock")
+OURS = ("migrate", "web", "worker", "worker-gpu", "worker-remote", "inference", "clock")
 UNITS = sorted((ROOT / "docs" / "deploy").glob("*.service"))
 COMMANDS = {
     command.name or command.callback.__name__.replace("_", "-")
@@ -137,7 +137,7 @@ def test_the_compose_files_commands_make_a_server(servers: tuple[str, int, Path]
 
     subprocess.run(command("migrate"), env=told["migrate"], check=True, timeout=120, cwd=ROOT)
     try:
-        for name in ("web", "worker", "worker-remote", "clock"):
+        for name in ("web", "worker", "worker-remote", "inference", "clock"):
             with (tmp_path / f"{name}.log").open("wb") as log:
                 started.append(
                     subprocess.Popen(

@@ -178,7 +178,7 @@ def _end_process(run: Run) -> None:
     handle = local.find(run_folder(run.id or 0), run.launch_key) or run.handle
     if handle:
         local.cancel(handle, grace_seconds=5)
-        give_device(run.launch_key)
+    give_device(run.launch_key)
 
 
 def closing_record(run: Run, folder: Path) -> dict[str, Any]:

@@ -1,32 +1,30 @@
 """Trainings that hold the device: while there is one, no model is loaded. Used by server.py.
 
 A training that died with its worker gives nothing back: its launch key stands in the environment of its processes
-(app/compute/local.py), and once none has it the device is free again.
+(app/compute/local.py), and once none has it any more the device is free again.
 """
 
 import os
 import time
 from pathlib import Path
 
-# A process that was announced may take so long to start.
-START_SECONDS, LOOK_SECONDS = 120.0, 10.0
+LOOK_SECONDS = 10.0
 KEY = "LAUNCH_KEY"
 # Kept over a restart of this process in itself.
 VARIABLE = "INFERENCE_HOLDERS"
 
 
 class Holders:
-    """Launch keys with the time from which their processes are looked for (monotonic)."""
+    """Launch keys, and whether a process of theirs was seen: those of another container never are, and hold the device
+    until they give it back."""
 
     def __init__(self) -> None:
-        self._keys = {
-            key: time.monotonic() + START_SECONDS for key in os.environ.get(VARIABLE, "").split() if key
-        }
+        self._keys = dict.fromkeys(os.environ.get(VARIABLE, "").split(), False)
         self._looked = 0.0
 
     def take(self, key: str) -> None:
         """This training has the device from now on."""
-        self._keys[key] = time.monotonic() + START_SECONDS
+        self._keys.setdefault(key, False)
 
     def give(self, key: str) -> None:
         """It has ended."""
@@ -35,13 +33,10 @@ class Holders:
     def any(self) -> bool:
         """Whether a training holds the device."""
         now = time.monotonic()
-        late = [key for key, since in self._keys.items() if since < now]
-        if late and now > self._looked + LOOK_SECONDS:
+        if self._keys and now > self._looked + LOOK_SECONDS:
             self._looked = now
             alive = _keys_alive()
-            for key in late:
-                if key not in alive:
-                    del self._keys[key]
+            self._keys = {key: key in alive for key, seen in self._keys.items() if key in alive or not seen}
         return bool(self._keys)
 
     def variable(self) -> dict[str, str]:
