@@ -26,7 +26,8 @@ FIELDS, FIELD_BYTES = 100, 64 * 1024
 # Room for the parts' headers and the other fields beside the file.
 AROUND = 1024 * 1024
 PIECE = 1024 * 1024
-LEFT_BEHIND_SECONDS = 24 * 3600
+# A file that still comes is written to more often.
+LEFT_BEHIND_SECONDS = 3600
 
 
 @dataclass
@@ -178,7 +179,7 @@ async def _read(request: Request, path: Path, boundary: bytes) -> Upload:
 
 
 def remove_left_behind(folder: Path) -> None:
-    """Removes uploads that a killed process left a day ago or earlier."""
+    """Removes uploads that a killed process left an hour ago or earlier."""
     for path in folder.iterdir():
         try:
             if time.time() - path.stat().st_mtime > LEFT_BEHIND_SECONDS:
