@@ -7,15 +7,18 @@ from typing import Any
 import openai
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 from sqlmodel import Session, select
 
-from app.clock import now
+from app.clock import in_seconds, now
 from app.db import session_scope
 from app.door.token_money import token_left
 from app.lab.actor import Actor
+from app.storage import door_file
 from app.tables import Dataset, DoorFile, DoorJob, Experiment, Reservation, Run, Split, Token
 from tests.door.conftest import add_run
 from tests.door.strict import by_openai, strictly
+from workers.door import tidy
 
 RULE = {"HCl": "acid", "NaOH": "base", "NaCl": "salt"}
 Work = Callable[[], None]
@@ -229,6 +232,15 @@ def test_files_are_listed_removed_and_end(client: TestClient, sent: list[Any]) -
     ends = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
     third = client.get(f"/v1/files/{send(client, b'{}', 'batch', **ends)}").json()
     assert third["expires_at"] - third["created_at"] == 3600
+    with session_scope() as session:
+        past = update(DoorFile).where(DoorFile.public_id == third["id"]).values(expires_at=in_seconds(-1))
+        session.execute(past)
+    assert client.get(f"/v1/files/{third['id']}").status_code == 404
+    path = door_file(found(select(DoorFile.id))[-1])
+    assert path.is_file()
+    tidy()
+    tidy()
+    assert not path.exists()
     for form in ({"purpose": "vision"}, {"purpose": "batch", **ends, "expires_after[seconds]": "60"}):
         answer = client.post("/v1/files", files={"file": ("x", b"{}")}, data=form)
         assert answer.status_code == 400
@@ -254,9 +266,10 @@ def test_the_budget_of_a_token_counts_its_tuning_jobs(session: Session, actor: A
     session.add_all([token, file])
     session.flush()
     assert token_left(session, token.id) == 1_000_000
-    about = {"project_id": actor.project_id, "experiment_id": run.experiment_id, "run_id": run.id or 0}
     reserved = Reservation(
-        **about,
+        project_id=actor.project_id,
+        experiment_id=run.experiment_id,
+        run_id=run.id or 0,
         member_id=actor.member_id,
         provider="together",
         reserved_microdollars=800_000,
