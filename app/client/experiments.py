@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .adopting import packed
 from .comparisons import Comparison
 from .datasets import Dataset, Source, opened
 from .errors import NotFound
@@ -179,6 +180,27 @@ class Experiment:
             )
         run = lab.run(answer["id"])
         return run.wait(progress=False) if wait else run
+
+    def adopt(
+        self,
+        folder: str | os.PathLike[str],
+        name: str,
+        *,
+        base: str = "",
+        predictions: str | os.PathLike[str] | None = None,
+        wait: bool = True,
+    ) -> Run:
+        """Makes a run of a folder that a training elsewhere wrote (Transformers, TRL, Axolotl): ledger, curves, weights.
+        With a file of predictions it is scored at once; without, the server predicts with the weights on `base` (left
+        out: the model that the folder names)."""
+        lab: Client = self._lab
+        with packed(Path(folder), predictions) as file:
+            answer = lab.wire.change(
+                "POST", f"/experiments/{self.id}/adopted", data={"name": name, "base": base},
+                files={"file": ("training.zip", file, "application/zip")},
+            )  # fmt: skip
+        run = lab.run(answer["id"])
+        return run.wait() if wait else run
 
     def export(self, kind: str, to: str | os.PathLike[str] = ".", **asked: Any) -> list[Path]:
         """A file of each of its finished runs in the folder `to`: "tensorboard", "wandb", "model-card", ..."""

@@ -2,14 +2,14 @@
 
 import typer
 
-from app.commands import data, launching, results
+from app.commands import adopting, data, launching, results
 
 COMMANDS = (
     data.upload, data.datasets, data.splits, data.split, data.models, data.model,
     launching.launch, launching.status, launching.wait, launching.experiments,
     launching.runs, launching.run, launching.cancel, launching.retry,
     results.scores, results.predictions, results.compare, results.figure, results.bundle,
-    results.export, results.import_predictions, results.ask,
+    results.export, results.import_predictions, adopting.adopt, results.ask,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from app.datasets.queries import find_split
 from app.datasets.validation import FromTrain
 from app.errors import Invalid
 from app.experiments import task_api
+from app.experiments.adopt_api import router as adopt_router
 from app.experiments.convert import convert
 from app.experiments.designs import read_design
 from app.experiments.experiment_file import dataset_by_hash, experiment_yaml, settled_row, split_by_hash
@@ -30,6 +31,7 @@ from app.web.yaml_body import YamlBody
 
 router = APIRouter(route_class=YamlBody)
 router.include_router(task_api.router)
+router.include_router(adopt_router)
 UPLOAD_BODY = upload_body(("model",), model="what the run is called: imported/<model>")
 
 

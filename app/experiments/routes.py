@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from app.errors import TunebookError
 from app.evaluations.columns import leaderboard_table
-from app.experiments import task_routes
+from app.experiments import adopt_routes, task_routes
 from app.experiments.clone import form_of_run
 from app.experiments.convert import convert, trainer_label, trainers_for
 from app.experiments.experiment_file import experiment_yaml
@@ -28,6 +28,7 @@ from app.web.upload import Uploading
 
 router = APIRouter()
 router.include_router(task_routes.router)
+router.include_router(adopt_routes.router)
 Subset = Literal["all", "unseen"]
 Models = Annotated[Sequence[str], Query()]
 MOST_TICKED = 200

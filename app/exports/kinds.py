@@ -57,7 +57,7 @@ _ALL = (
          make_paper, check_paper, _any_run),
     Kind("tensorboard", "TensorBoard", "an event file: curves, scores, hyperparameters",
          make_tensorboard, fits=_finished),
-    Kind("wandb", "Weights & Biases", "an offline folder for `wandb sync`", make_wandb, fits=_finished),
+    Kind("wandb", "Weights & Biases", "an offline folder that wandb sync sends", make_wandb, fits=_finished),
     Kind("mlflow", "To an MLflow server", "parameters, curves, scores, predictions",
          make_mlflow, check_mlflow, _finished, pushes=True),
     Kind("push-model", "Model to Hugging Face", "weights and card", make_model_push, check_model_push, pushes=True),

@@ -51,6 +51,8 @@ def retry_run(session: Session, actor: Actor, run_id: int) -> Run:
         )
     if run.model.startswith("imported/"):
         raise Conflict("Imported predictions cannot be retried.", "Import the file again.")
+    if "adopted" in run.snapshot:
+        raise Conflict("A training made elsewhere cannot be repeated here.", "Adopt its folder again.")
     forget_job(session, run)
     trained = at_service(run) and prepare_retry(session, run)
     reopen(session, run, kept=trained)

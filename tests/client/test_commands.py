@@ -62,6 +62,18 @@ def test_the_commands_cover_the_way_from_data_to_paper(experiment: Experiment, t
     assert imported["scores"][0]["value"] == 1.0
     tests = told("compare", imported["id"], 1)
     assert tests[0]["difference"] == pytest.approx(0.7)
+
+    folder = tmp_path / "lora"
+    (folder / "checkpoint-20").mkdir(parents=True)
+    (folder / "adapter_config.json").write_text('{"r": 8, "base_model_name_or_path": "a/b"}')
+    (folder / "optimizer.pt").write_text("is left where it is")
+    history = [{"step": 20, "loss": 0.5}]
+    (folder / "checkpoint-20" / "trainer_state.json").write_text(json.dumps({"log_history": history}))
+    given = ("--experiment", 1, "--name", "cluster", "--predictions", answers)
+    adopted = told("adopt", folder, *given)
+    assert {line["name"]: line["source"] for line in adopted["ledger"]} == {"lora_r": "adapter_config.json"}
+    assert Client().run(adopted["id"]).curves() == {"loss": [(20, 0.5)]}
+
     for words in (
         ("figure", "scores", f"1,{imported['id']}", "--out", tmp_path / "scores.pdf"),
         ("bundle", f"1,{imported['id']}", "--out", tmp_path / "paper.zip"),

@@ -67,6 +67,16 @@ def finished(session: Session, actor: Actor) -> Callable[..., int]:
     return make
 
 
+@pytest.fixture
+def tracked_run(finished: Any, session: Session) -> int:
+    """A run that is done, with curves and a score."""
+    from tests.exports.trackers import with_curves
+
+    made = int(finished("starter/tiny"))
+    with_curves(session, made)
+    return made
+
+
 def export_now(export_id: int) -> Export:
     """Does the worker's task in this process; gives the row as it stands after it."""
     from workers.exports import make

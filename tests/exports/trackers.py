@@ -4,12 +4,14 @@ The libraries exclude each other's versions and are heavy: each lies in an envir
 cache, made by the first slow test that wants it.
 """
 
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,12 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlmodel import Session
 
 from app.db import session_scope
+from app.storage import export_file
 from app.tables import Run, RunMetric
+from tests.exports.conftest import export_now
 
 CURVES = {"loss": [2.5, 1.25, 0.1], "learning_rate": [1e-3, 5e-4, 1e-5], "validation_loss": [2.0, None, 0.3]}
+POINTS = {
+    name: [(step * 10, value) for step, value in enumerate(values, 1) if value]
+    for name, values in CURVES.items()
+}
+SCORE = {"test/accuracy": 0.9, "test/accuracy/low": 0.8, "test/accuracy/high": 0.95}
 TOOLS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tunebook-tools"
 
 
@@ -176,3 +186,24 @@ def stored(run_id: int) -> Run:
     """The run as it stands."""
     with session_scope(write=False) as session:
         return session.get_one(Run, run_id)
+
+
+def ask(client: TestClient, run_id: int, kind: str, **more: Any) -> Any:
+    """Asks for an export and makes it; the row."""
+    answer = client.post(f"/api/v1/runs/{run_id}/exports", json={"kind": kind, **more})
+    assert answer.status_code == 202, answer.text
+    return export_now(answer.json()["id"])
+
+
+def unpacked(client: TestClient, run_id: int, kind: str, folder: Path) -> list[Path]:
+    """The files of a zip."""
+    made = ask(client, run_id, kind)
+    folder.mkdir()
+    assert (made.state, made.error) == ("ready", "")
+    zipfile.ZipFile(io.BytesIO(export_file(made.id).read_bytes())).extractall(folder)
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def wandb_id(run_id: int) -> str:
+    """The run's id there."""
+    return "".join(each for each in stored(run_id).launch_key.lower() if each.isalnum())[:64]
