@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 
 from app.clock import now
 from app.errors import Unavailable
+from app.providers import providers
 from app.runs.away import job_of
 from app.runs.hosted import Place, find_row, place_of, provider_of, remote_model
 from app.runs.hosted_look import decision
@@ -21,6 +22,9 @@ from app.tables import (
     LOOKED_AT,
     DeploymentRow,
     DeploymentState,
+    DoorBatch,
+    DoorJob,
+    DoorJobState,
     JobState,
     MachineJob,
     ProviderSetting,
@@ -63,6 +67,7 @@ def hold_back(session: Session, made_at: str) -> Held:
         elif place == Place.LOCAL and run.state in RUNS_HERE:
             begun_again += move(session, run, RunState.QUEUED, progress_note=BEGUN_AGAIN, handle={})
     _hold_batches(session)
+    _end_door_jobs(session)
     session.execute(update(Run).values(owner=None, lease_until=None))
     session.execute(delete(Slot))
     session.execute(delete(Worker))
@@ -103,6 +108,21 @@ def _hold_away(session: Session, run: Run, said: str) -> bool:
     run.progress_note, run.due_at = LOOKED_FOR, None
     session.add_all([job, run])
     return True
+
+
+def _end_door_jobs(session: Session) -> None:
+    """Tuning jobs of the API that had no run yet: the old server may have launched theirs, so that paid ones are ended
+    for their makers to decide. Who worked on what is forgotten."""
+    session.execute(update(DoorJob).values(owner=None, lease_until=None))
+    session.execute(update(DoorBatch).values(owner=None, lease_until=None))
+    for job in session.exec(select(DoorJob).where(DoorJob.state == DoorJobState.VALIDATING)):
+        if job.model.partition("/")[0] in providers():
+            job.state, job.ended_at = DoorJobState.FAILED, now()
+            job.error = (
+                "Tunebook was restored from a backup that was made before this job was launched, and it may have been "
+                "launched since. Look at the service's list of jobs, then make it again."
+            )
+            session.add(job)
 
 
 def _hold_batches(session: Session) -> None:

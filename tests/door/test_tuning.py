@@ -8,15 +8,12 @@ import openai
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import update
-from sqlmodel import Session, select
+from sqlmodel import select
 
-from app.clock import in_seconds, now
+from app.clock import in_seconds
 from app.db import session_scope
-from app.door.token_money import token_left
-from app.lab.actor import Actor
 from app.storage import door_file
-from app.tables import Dataset, DoorFile, DoorJob, Experiment, Reservation, Run, Split, Token
-from tests.door.conftest import add_run
+from app.tables import Dataset, DoorFile, DoorJob, Experiment, Run, Split
 from tests.door.strict import by_openai, strictly
 from workers.door import tidy
 
@@ -247,45 +244,3 @@ def test_files_are_listed_removed_and_end(client: TestClient, sent: list[Any]) -
     used = client.post("/v1/fine_tuning/jobs", json={"model": "baseline/majority", "training_file": first})
     assert used.status_code == 200
     assert client.delete(f"/v1/files/{first}").status_code == 409
-
-
-@pytest.mark.laptop
-def test_the_budget_of_a_token_counts_its_tuning_jobs(session: Session, actor: Actor) -> None:
-    run = add_run(session, actor, "together/some-model")
-    token = Token(kind="api", digest="x", member_id=actor.member_id, budget_microdollars=1_000_000)
-    file = DoorFile(
-        project_id=actor.project_id,
-        maker_id=actor.member_id,
-        public_id="file-x",
-        purpose="fine-tune",
-        name="x",
-        path="x",
-        size_bytes=1,
-        sha256="",
-    )
-    session.add_all([token, file])
-    session.flush()
-    assert token_left(session, token.id) == 1_000_000
-    reserved = Reservation(
-        project_id=actor.project_id,
-        experiment_id=run.experiment_id,
-        run_id=run.id or 0,
-        member_id=actor.member_id,
-        provider="together",
-        reserved_microdollars=800_000,
-        created_at=now(),
-    )
-    job = DoorJob(
-        project_id=actor.project_id,
-        maker_id=actor.member_id,
-        public_id="ftjob-x",
-        training_file_id=file.id or 0,
-        model=run.model,
-        seed=1,
-        run_id=run.id,
-        token_id=token.id,
-    )
-    session.add_all([reserved, job])
-    session.flush()
-    assert token_left(session, token.id) == 200_000
-    assert token_left(session, None) is None
