@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from app.db import new_session
 from app.door.answer import Call, answer, begin, pieces
 from app.door.chat_body import ChatBody, read_body
-from app.door.entry import acting, enter
+from app.door.entry import acting, let_in
 from app.door.error_shape import headers_of, shaped, status_of
 from app.door.shapes import ChatAnswer, Delta, chunk_json
 from app.door.threads import DATABASE, in_thread
@@ -32,7 +32,7 @@ async def chat_completions(request: Request) -> Response:
     try:
         secret, _kind = credential(request)
         body = await _read(secret, await _raw(request) if secret else b"")
-        entry = await in_thread(DATABASE, enter, secret, body.model)
+        entry = await let_in(secret, body.model)
         if body.stream:
             return await _stream(await begin(entry.actor, body, entry=entry))
         if entry.target.is_free:
