@@ -10,7 +10,7 @@ import openai
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import update
-from sqlmodel import select
+from sqlmodel import col, select
 
 from app.clock import in_seconds
 from app.db import session_scope
@@ -75,8 +75,8 @@ def step(sent: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> Callab
 
     def take(times: int = 1) -> DoorBatch:
         for _ in range(times):
-            work_batch(found(select(DoorBatch.id))[-1])
-        row: DoorBatch = found(select(DoorBatch))[-1]
+            work_batch(found(select(DoorBatch.id).order_by(col(DoorBatch.id)))[-1])
+        row: DoorBatch = found(select(DoorBatch).order_by(col(DoorBatch.id)))[-1]
         return row
 
     return take
