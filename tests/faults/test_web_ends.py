@@ -34,7 +34,8 @@ def test_kills_during_uploads_leave_a_whole_dataset_or_none(web: Web) -> None:  
             connection.sendall(web.head(len(body)))
             cut = draw.randrange(len(body)) if draw.random() < 0.6 else len(body)
             connection.sendall(body[:cut])
-            time.sleep(draw.uniform(0, 0.15))
+            # A whole upload of that size is answered after half a second or so.
+            time.sleep(draw.uniform(0, 1.0))
             assert web.web
             os.kill(web.web.pid, signal.SIGKILL)
             web.web.wait()
@@ -75,7 +76,7 @@ def test_term_answers_what_is_under_way(web: Web) -> None:  # noqa: F811
 
     with ThreadPoolExecutor(CLIENTS) as clients:
         under_way = [clients.submit(upload, content) for content in rows]
-        time.sleep(0.2)
+        time.sleep(0.1)
         assert web.web
         began = time.monotonic()
         web.web.send_signal(signal.SIGTERM)
