@@ -5,6 +5,7 @@ A span has no query string, no SQL values and no error message: each could hold 
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -54,11 +55,13 @@ def span(
             if more.get("http.response.status_code", 0) in range(500, 600) or "error.type" in more:
                 made.set_status(trace.StatusCode.ERROR)
 
+        whole = False
         try:
             yield tell
-        except Exception as error:
-            tell(name, {"error.type": type(error).__name__})
-            raise
+            whole = True
+        finally:
+            if not whole:
+                tell(name, {"error.type": type(sys.exc_info()[1]).__name__})
 
 
 def carried() -> dict[str, str]:
