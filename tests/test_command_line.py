@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import stat
 import subprocess
@@ -63,6 +64,14 @@ def test_the_main_job_without_a_browser(stack: Stack, tmp_path: Path) -> None:
     assert len(rows) == 10
     assert {"item", "expected", "answer", "correct"} <= set(rows[0])
     assert stat.S_IMODE(out.stat().st_mode) & 0o077 == 0
+
+    asked = json.loads(tunebook(stack, "ask", f"run-{run}", rows[0]["input"], "--top", 3, "--json").stdout)
+    assert asked["text"] == rows[0]["answer"]
+    top = asked["tokens"][0]
+    assert {label: round(share, 4) for label, share in top.items()} == {
+        label: round(float(rows[0][f"p({label})"]), 4) for label in ("acid", "base", "salt")
+    }
+    assert tunebook(stack, "ask", f"run-{run}", rows[0]["input"]).stdout == f"{rows[0]['answer']}\n"
     assert not list(tmp_path.glob("*.part"))
 
 
