@@ -1,5 +1,6 @@
 """The ids that OpenAI's clients see, the rows behind them, and pages of lists. Used by files, tuning jobs and batches."""
 
+import json
 import secrets
 import string
 from collections.abc import Callable, Iterable
@@ -23,7 +24,9 @@ def new_id(prefix: str) -> str:
 
 def find_public(session: Session, actor: Actor, table: type[Any], public_id: str, what: str) -> Any:
     """The row with this public id in the actor's project; NotFound does not tell whether it exists elsewhere."""
-    row = session.exec(owned(actor, table).where(table.public_id == public_id)).first()
+    query = owned(actor, table).where(table.public_id == public_id)
+    # No id has other letters, and not every database takes them.
+    row = session.exec(query).first() if public_id.isprintable() else None
     if row is None:
         raise NotFound(f"There is no {what} {public_id[:60]!r} in this project.", "List them to see the ids.")
     return row
@@ -77,4 +80,20 @@ def check_labels(labels: dict[str, str] | None) -> dict[str, str]:
             f"At most {MOST_LABELS} pairs, keys of at most {LONGEST_NAME} characters, values of {LONGEST_VALUE}.",
             {"metadata": "too many or too long"},
         )
+    check_letters(found, "metadata")
     return found
+
+
+def check_letters(value: Any, param: str) -> None:
+    """Raises Invalid for what neither a database nor an answer can hold: NUL, halves of pairs, numbers without end."""
+    try:
+        # A UnicodeEncodeError is a ValueError too.
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:
+        text = b"\\u0000"
+    if b"\\u0000" in text:
+        raise Invalid(
+            f"{param} holds a letter that is none (NUL, half of a surrogate pair) or a number that is none.",
+            "Send it without.",
+            {param: "a letter or number that is none"},
+        )

@@ -11,7 +11,7 @@ from app.catalog.model import Model
 from app.catalog.models import find_model
 from app.catalog.shelf import read_shelf
 from app.door.files import FINE_TUNE, find_file
-from app.door.ids import asked_key, check_labels, find_public, new_id, rows_after
+from app.door.ids import asked_key, check_labels, check_letters, find_public, new_id, rows_after
 from app.door.tuning_values import METHODS, SUPERVISED, own_values
 from app.errors import Conflict, Invalid, NotFound
 from app.lab.actor import Actor, owned, require_member
@@ -114,6 +114,7 @@ def read_method(asked: JobAsked) -> dict[str, Any]:
             "Give those of the method alone.",
             {"method": f"only {method.type}"},
         )
+    check_letters([own and own.hyperparameters, asked.hyperparameters], "hyperparameters")
     values = {**(asked.hyperparameters or {}), **((own and own.hyperparameters) or {})}
     return {"type": method.type, method.type: {"hyperparameters": values}}
 

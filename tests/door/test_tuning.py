@@ -165,9 +165,20 @@ def test_what_cannot_be_used_is_told_with_its_parameter(client: TestClient, work
         ({"seed": -1}, "seed"),
         ({"nonsense": 1}, "nonsense"),
     ]
-    for body, param in wrong:
-        error = job(client, chats(60), status=400, **body)
-        assert (error["param"], error["type"]) == (param, "invalid_request_error"), (body, error)
+    for values, param in wrong:
+        error = job(client, chats(60), status=400, **values)
+        assert (error["param"], error["type"]) == (param, "invalid_request_error"), (values, error)
+    for text in (
+        '"hyperparameters": {"x": "\\ud800"}',
+        '"hyperparameters": {"beta": 1e999}',
+        '"metadata": {"\\ud800": ""}',
+        '"metadata": {"a": "\\u0000"}',
+        '"validation_file": "\\u0000"',
+    ):
+        body = f'{{"model": "starter/tiny", "training_file": "{send(client, chats(3))}", {text}}}'
+        json_type = {"content-type": "application/json"}
+        answer = client.post("/v1/fine_tuning/jobs", content=body, headers=json_type)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, text.split('"')[1])
     broken = job(client, chats(5) + b'{"messages": []}\n')
     tiny = job(client, chats(1))
     work()
