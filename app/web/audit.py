@@ -49,7 +49,7 @@ def by(scope: Scope) -> str:
 def what(scope: Scope) -> tuple[str, int | None]:
     """The noun and the row that a request is about, from its route: ("run: cancel", 12)."""
     route, numbers = scope.get("route"), scope.get("path_params", {})
-    path = str(getattr(route, "path", scope["path"])).removeprefix("/api/v1")
+    path = str(getattr(route, "path", scope["path"])).removeprefix("/api/v1").removeprefix("/v1")
     noun = path.strip("/").split("/")[0].removesuffix("s")
     name = str(getattr(route, "name", "")).replace("_", " ")
     first = next((value for value in numbers.values() if str(value).isdigit()), None)
