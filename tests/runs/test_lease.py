@@ -16,7 +16,7 @@ from app.tables import ACTIVE, Dataset, DatasetState, Run, RunState
 from tests.runs.conftest import Launch, read, write
 from workers import task
 from workers.sweep import look
-from workers.task import LeaseLost, lease, owner_is_dead, owner_name
+from workers.task import LEASE_SECONDS, LeaseLost, lease, owner_is_dead, owner_name
 
 HOUR = 3600.0
 
@@ -116,7 +116,9 @@ def test_the_sweep_frees_leases_of_dead_owners(launch: Launch, sent: list[tuple[
     dead, alive, far, gone = launch("baseline/char-trees", seeds=(1, 2, 3, 4))
     owners = {dead: dead_owner(), alive: owner_name() + "#1", far: "another-machine/1/1.00#1"}
     for run_id, owner in owners.items():
-        write(run_id, state=RunState.TRAINING, owner=owner, lease_until=in_seconds(HOUR), due_at=None)
+        write(
+            run_id, state=RunState.TRAINING, owner=owner, lease_until=in_seconds(LEASE_SECONDS), due_at=None
+        )
     write(gone, state=RunState.DONE, due_at=None)
     sent.clear()
     look()
