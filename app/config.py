@@ -152,9 +152,8 @@ class Settings(BaseSettings):
     inference_idle_seconds: float = Field(
         600.0, gt=0, description="time after which a model behind the API that nobody asks is unloaded"
     )
-    inference_waiting: int = Field(
-        512, ge=1, description="requests to local models at once; more are told to ask again"
-    )
+    inference_waiting: int = Field(512, ge=1, description="requests to local models at once")
+    inference_servers: str = Field("", description="vLLM, llama-server, Ollama: addresses, comma separated")
     smtp_url: str = Field(
         "",
         repr=False,

@@ -15,6 +15,7 @@ def server_environment() -> dict[str, str]:
         "INFERENCE_BYTES": str(settings().inference_bytes),
         "INFERENCE_IDLE_SECONDS": str(settings().inference_idle_seconds),
         "INFERENCE_WAITING": str(settings().inference_waiting),
+        "INFERENCE_SERVERS": settings().inference_servers,
         "INFERENCE_THREADS": str(settings().threads),
     }
 

@@ -1,7 +1,7 @@
 """What a request to /chat asks for, checked. Read by server.py."""
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from .refusals import Refusal, bad
@@ -14,12 +14,12 @@ LONGEST_LABEL, LONGEST_STOP = 2000, 500
 
 @dataclass(frozen=True)
 class ModelName:
-    """Which model: `id` is what it is called by, the rest is where it lies; None where the bundle says."""
+    """Which model, also the key by which it is known here: `id` is what it is called by, the rest is where it lies; None where the bundle says."""
 
     id: str
     kind: str
-    bundle: Path | None
-    adapter: Path | None
+    bundle: str | None
+    adapter: str | None
     base: str | None
 
 
@@ -78,15 +78,13 @@ def _model(given: Any) -> ModelName:
         raise bad(
             "model.bundle is missing.", "Send the folder of the run's bundle, or for a base model its base."
         )
-    if bundle and not (Path(bundle) / "config.json").is_file():
+    if bundle and not os.path.isfile(os.path.join(bundle, "config.json")):
         raise Refusal(
             "not_found",
             f"There is no bundle for {name}: {bundle} holds no config.json.",
             "The run's files were removed, or lie on another machine.",
         )
-    return ModelName(
-        name, given["kind"], Path(bundle) if bundle else None, Path(adapter) if adapter else None, base
-    )
+    return ModelName(name, given["kind"], bundle, adapter, base)
 
 
 def _path(given: dict[str, Any], field: str) -> str | None:
@@ -95,7 +93,7 @@ def _path(given: dict[str, Any], field: str) -> str | None:
         return None
     # The base may also be a name on the Hub.
     whole = isinstance(value, str) and value and "\0" not in value and len(value) < 4096
-    if not whole or (field != "base" and not Path(value).is_absolute()):
+    if not whole or (field != "base" and not os.path.isabs(value)):
         raise bad(f"model.{field} is not an absolute path.", "Send the whole path of the folder.")
     return str(value)
 

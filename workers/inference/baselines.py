@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from app import baselines
@@ -75,7 +76,7 @@ def _fit(name: ModelName) -> Any:
     if name.bundle is None:
         raise Refusal("bad_request", "A baseline is fitted from its bundle.", "Send model.bundle.")
     try:
-        job = read_job(name.bundle)
+        job = read_job(Path(name.bundle))
     except SystemExit as error:
         raise Refusal("broken", str(error), "Restore the run's files from a backup.") from error
     kind = baselines.load(job.model.partition("/")[2])

@@ -101,7 +101,11 @@ def _settled(name: ModelName) -> tuple[Job, dict[str, Any], Any, Path | None]:
     if job.kind == "toolkit":
         return _settled_toolkit(name, job)
     values = settle(job.values, this_machine())
-    saved = name.adapter or job.out / ("adapter" if values["method"] == "lora" else "model")
+    saved = (
+        Path(name.adapter)
+        if name.adapter
+        else job.out / ("adapter" if values["method"] == "lora" else "model")
+    )
     return job, values, weights_dtype(values), saved
 
 
@@ -114,7 +118,7 @@ def _settled_toolkit(name: ModelName, job: Job) -> tuple[Job, dict[str, Any], An
             f"Serve its weights with {toolkit} and add that server as an endpoint.",
         )
     lora = (job.out / "adapter").is_dir()
-    saved = name.adapter or job.out / ("adapter" if lora else "model")
+    saved = Path(name.adapter) if name.adapter else job.out / ("adapter" if lora else "model")
     values = {"quantization": "none", "max_seq_len": 1024, **job.values, "method": "lora" if lora else "full"}
     return replace(job, values=values), values, _dtype(values), saved
 
@@ -192,7 +196,7 @@ def _leave(bases: dict[tuple[str, ...], Base], key: tuple[str, ...], adapter: st
 def wanted_bytes(name: ModelName, bases: dict[tuple[str, ...], Base]) -> int:
     """About how much memory the model will hold, from the sizes of its files."""
     if name.kind == "starter":
-        return _size(name.bundle / "out" / "model") if name.bundle else 0
+        return _size(Path(name.bundle) / "out" / "model") if name.bundle else 0
     job, values, dtype, saved = _settled(name)
     if saved and values["method"] != "lora":
         return _size(saved, dtype)

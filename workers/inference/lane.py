@@ -24,6 +24,8 @@ from .ticket import Events, Ticket
 MOST_ROWS = 64
 # A batch may hold so many times the tokens that are read at once.
 HELD = 4
+# After so many tokens at the latest those who wait enter the batch.
+ENTER_STEPS = 4
 # How a row that is over goes on until it leaves the batch.
 OVER = Rule(0.0, 1.0, random.Random(0))
 
@@ -55,6 +57,7 @@ class Lane:
     prefix: Prefix | None = None
     beginnings: Beginnings = field(default_factory=Beginnings)
     most_rows: int = MOST_ROWS
+    steps: int = 0
 
     @property
     def idle(self) -> bool:
@@ -66,9 +69,10 @@ class Lane:
         try:
             self.language.activate()
             self._drop_cancelled()
-            if self.waiting and (self.language.joins or not self.rows):
+            if self._opens():
                 self._compact()
                 self._admit(events)
+                self.steps = 0
             if self.rows:
                 self._step(events)
         except ERRORS as error:
@@ -77,6 +81,13 @@ class Lane:
             self.rows, self.entering, self.prefix, self.beginnings = [], [], None, Beginnings()
             if failed.kind == "out_of_memory":
                 self.most_rows = max(1, self.most_rows // 2)
+
+    def _opens(self) -> bool:
+        """Whether requests enter now: each time costs a pass of its own, so a few wait for more to enter with them."""
+        if not self.waiting or not self.rows:
+            return bool(self.waiting)
+        enough = len(self.waiting) * 4 >= len(self.rows) or self.steps >= ENTER_STEPS
+        return self.language.joins and enough
 
     def _drop_cancelled(self) -> None:
         for row in self.rows:
@@ -184,6 +195,7 @@ class Lane:
     def _step(self, events: Events) -> None:
         """One token for each row."""
         assert self.prefix is not None
+        self.steps += 1
         found = take(self.prefix.next_logits, [row.rule for row in self.rows])
         for row, taken in zip(self.rows, found, strict=True):
             if not row.done:

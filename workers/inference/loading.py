@@ -55,7 +55,7 @@ def job_of(name: ModelName) -> Job:
     """The run's bundle. Raises Refusal where its configuration cannot be read."""
     assert name.bundle is not None
     try:
-        return read_job(name.bundle, name.base or "")
+        return read_job(Path(name.bundle), name.base or "")
     except (SystemExit, KeyError, ValueError, TypeError) as error:
         raise Refusal(
             "broken",

@@ -15,7 +15,7 @@ SOCKET = "INFERENCE_SOCKET"
 class Options:
     """`memory_bytes`: most that loaded models hold, 0 for 60 % of the device's; `idle_seconds`: an unused model is
     unloaded after this; `waiting`: requests at once, those that wait included; `threads`: of the processor, 0 for all;
-    `trainings_take_it`: whether trainings need the device for themselves, as they do a GPU."""
+    `trainings_take_it`: whether trainings need the device for themselves, as they do a GPU; `servers`: addresses of other model servers."""
 
     socket: Path
     memory_bytes: int = 0
@@ -23,6 +23,7 @@ class Options:
     waiting: int = 512
     threads: int = 0
     trainings_take_it: bool = False
+    servers: tuple[str, ...] = ()
 
 
 def read_options(environment: Mapping[str, str]) -> Options:
@@ -34,6 +35,7 @@ def read_options(environment: Mapping[str, str]) -> Options:
         waiting=int(environment.get("INFERENCE_WAITING") or 512),
         threads=int(environment.get("INFERENCE_THREADS") or 0),
         trainings_take_it=environment.get("INFERENCE_TAKEN") == "1" or has_gpu(),
+        servers=tuple(environment.get("INFERENCE_SERVERS", "").replace(",", " ").split()),
     )
 
 

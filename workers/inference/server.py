@@ -11,6 +11,7 @@ from workers.training.failures import Failure
 
 from .asked import Asked, read_asked
 from .device import Device
+from .handover import Handover
 from .holders import Holders
 from .options import Options, has_gpu
 from .refusals import ERRORS, Refusal, bad, busy
@@ -20,7 +21,7 @@ from .wire import Request, Wire
 
 # Pieces of an answer that come within this time go out as one line: a line for each token of many answers would cost
 # more than the tokens.
-GATHER_SECONDS, EACH_SECONDS = 0.02, 0.002
+GATHER_SECONDS, EACH_SECONDS = 0.02, 0.003
 # Answers under way when a training takes the device may end within this time.
 GRACE_SECONDS = 20.0
 TRAINING = "A training holds the device."
@@ -33,6 +34,7 @@ class Server:
         self.options = options
         self.device = Device(options, loop)
         self.holders = Holders()
+        self.handover = Handover(options.servers)
         self.requests = 0
         self.left = time.monotonic()
         self.tickets: set[Ticket] = set()
@@ -115,20 +117,27 @@ class Server:
 
     async def _answer(self, wire: Wire, asked: Asked) -> None:
         begun = False
-        async for told in self._lines(asked):
-            if not begun and "error" in told:
-                raise Refusal(**told["error"])
-            if not begun:
+        async for lines in self._lines(asked):
+            if begun:
+                await wire.drain()
+            elif "error" in lines[0]:
+                raise Refusal(**lines[0]["error"])
+            else:
                 wire.begin()
             begun = True
-            wire.line(told)
-            await wire.drain()
+            wire.lines(lines)
+            if "text" in lines[-1]:
+                await wire.drain()
+        # Its end goes out with its last line.
         wire.end()
 
-    async def _lines(self, asked: Asked) -> AsyncIterator[dict[str, Any]]:
+    async def _lines(self, asked: Asked) -> AsyncIterator[list[dict[str, Any]]]:
         if asked.model.kind == "baseline":
-            for told in await asyncio.get_running_loop().run_in_executor(self._fitter, self._fit, asked):
-                yield told
+            yield await asyncio.get_running_loop().run_in_executor(self._fitter, self._fit, asked)
+            return
+        if there := await self.handover.find(asked):
+            async for told in self.handover.lines(asked, *there):
+                yield [told]
             return
         if self.holders.any():
             raise busy(TRAINING, "Ask again when it has ended, or stop it.")
@@ -138,8 +147,8 @@ class Server:
             ticket = Ticket(asked, _tokens(held, asked))
             self.tickets.add(ticket)
             self.device.submit(held, ticket)
-            async for told in _gathered(ticket, self.requests):
-                yield told
+            async for lines in _gathered(ticket, self.requests):
+                yield lines
         finally:
             if ticket:
                 ticket.cancelled = True
@@ -249,19 +258,18 @@ def _unreadable(error: Exception) -> Refusal:
     )
 
 
-async def _gathered(ticket: Ticket, others: int) -> AsyncIterator[dict[str, Any]]:
+async def _gathered(ticket: Ticket, others: int) -> AsyncIterator[list[dict[str, Any]]]:
     """The lines of an answer as they come, the first at once, then small pieces together, the more the more answers are
     under way; without `stream` all pieces as one."""
     patience = 0.0 if ticket.asked.stream else None
     while True:
         lines = await ticket.lines(patience)
         pieces = [line for line in lines if "text" in line]
+        rest = lines[len(pieces) :]
         if pieces:
-            yield {
-                "text": "".join(piece["text"] for piece in pieces),
-                "tokens": [token for piece in pieces for token in piece["tokens"]],
-            }
+            text = "".join(piece["text"] for piece in pieces)
+            rest = [{"text": text, "tokens": [token for piece in pieces for token in piece["tokens"]]}, *rest]
+        yield rest
         if len(pieces) < len(lines):
-            yield lines[-1]
             return
         patience = GATHER_SECONDS + EACH_SECONDS * others

@@ -39,6 +39,8 @@ class Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._http = h11.Connection(h11.SERVER)
+        # What is written goes out together at drain(): each write to a socket costs as much as making the line.
+        self._out: list[bytes] = []
 
     async def request(self) -> Request | None:
         """The next request, None where the client is gone. Raises Refusal for what is no HTTP or too long."""
@@ -60,6 +62,7 @@ class Wire:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             if self._http.they_are_waiting_for_100_continue:
                 self._send(h11.InformationalResponse(status_code=100, headers=[]))
+                await self.drain()
             self._http.receive_data(await self._reader.read(65536))
         return event
 
@@ -92,16 +95,20 @@ class Wire:
         """The head of an answer that comes line by line."""
         self._head(200, "application/x-ndjson", [("transfer-encoding", "chunked")])
 
-    def line(self, told: Any) -> None:
-        """One line of it."""
-        self._send(h11.Data(data=json.dumps(told, ensure_ascii=False).encode() + b"\n"))
+    def lines(self, told: list[Any]) -> None:
+        """The next lines of it."""
+        text = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in told)
+        self._send(h11.Data(data=text.encode()))
 
     def end(self) -> None:
         """Its end."""
         self._send(h11.EndOfMessage())
 
     async def drain(self) -> None:
-        """Waits while the client reads more slowly than we write."""
+        """Sends what was written; waits while the client reads more slowly than that."""
+        if self._out:
+            self._writer.write(b"".join(self._out))
+            self._out.clear()
         await self._writer.drain()
 
     @property
@@ -123,4 +130,4 @@ class Wire:
     def _send(self, *events: Any) -> None:
         if self._http.our_state is h11.ERROR:
             return
-        self._writer.write(b"".join(self._http.send(event) or b"" for event in events))
+        self._out += [self._http.send(event) or b"" for event in events]
