@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import Session, select
 
+from app.clock import in_seconds
 from app.db import session_scope
 from app.lab.actor import Actor
 from app.runs import reply_chat
@@ -247,9 +248,7 @@ def test_two_workers_never_ask_at_once(ask: Ask, world: World) -> None:
     run_id = ask()
     with session_scope() as session:
         session.execute(
-            update(Run)
-            .where(Run.id == run_id)
-            .values(owner="another", lease_until=read(run_id).created_at.replace(year=2999))
+            update(Run).where(Run.id == run_id).values(owner="another", lease_until=in_seconds(20))
         )
     from workers.runs import advance
 
