@@ -18,6 +18,7 @@ from app.catalog.model import Model
 from app.catalog.models import all_models, find_model
 from app.clock import now
 from app.datasets.stored import part_items
+from app.db import clean
 from app.errors import Conflict, Invalid
 from app.experiments.adopted_facts import Adopted, read_facts
 from app.experiments.adopted_files import Folder, opened
@@ -58,7 +59,7 @@ def adopt_training(
                 "It holds at least one of adapter_config.json with its weights, trainer_state.json, training_args.bin or "
                 "Axolotl's YAML file.",
             )
-        about = {"name": name, "base": facts.base, "at": now().isoformat(timespec="seconds")}
+        about = {"name": name, "base": clean(facts.base[:300]), "at": now().isoformat(timespec="seconds")}
         if folder.predictions:
             with folder.archive.open(folder.predictions) as file:
                 run, _ = import_predictions(session, actor, experiment_id, name, file)  # type: ignore[arg-type]

@@ -1,11 +1,11 @@
 """What the files of a training elsewhere say: hyperparameters with their source, curves, base model. Pure; for adopt.py."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.db import clean
 from app.errors import Invalid
 from app.experiments.training_args import read_training_args
 from app.yaml_text import read_yaml
@@ -28,7 +28,7 @@ TRAINING = {
 LORA = {"r": "lora_r", "lora_alpha": "lora_alpha", "lora_dropout": "lora_dropout", "target_modules": "lora_targets",
         "use_dora": "use_dora", "use_rslora": "use_rslora", "bias": "lora_bias"}  # fmt: skip
 CURVES = {
-    "loss": "loss", "eval_loss": "validation_loss", "learning_rate": "learning_rate", "train_loss": "loss",
+    "loss": "loss", "eval_loss": "validation_loss", "learning_rate": "learning_rate",
     "rewards/margins": "preference_margin", "rewards/accuracies": "preference_accuracy",
 }  # fmt: skip
 # Never kept: where things lay, and what opens accounts.
@@ -45,7 +45,7 @@ HIDDEN = (
     "mlflow",
     "datasets",
 )
-MOST, LONGEST = 200, 500
+MOST, LONGEST, MOST_POINTS = 200, 500, 200_000
 
 
 @dataclass
@@ -60,8 +60,8 @@ class Adopted:
     def add(self, values: Mapping[str, Any], source: str) -> None:
         """Values under our names; what a file before said stays."""
         for name, raw in values.items():
-            own, value = NAMES.get(name, name), _value(raw)
-            if own == "seed" and isinstance(value, int) and self.seed is None:
+            own, value = clean(NAMES.get(name, name)) or "", _value(raw)
+            if own == "seed" and type(value) is int and 0 <= value < 2**31 and self.seed is None:
                 self.seed = value
             if value is None or own in self.ledger or len(self.ledger) >= MOST or len(own) > 100:
                 continue
@@ -79,7 +79,7 @@ def read_facts(texts: Mapping[str, bytes]) -> Adopted:
         config = read_yaml(texts[name].decode("utf-8", "replace")) or {}
         if isinstance(config, dict):
             found.base = found.base or str(config.get("base_model") or config.get("model_name_or_path") or "")
-            found.add({key: value for key, value in config.items() if _public(str(key))}, name)
+            found.add({str(key): value for key, value in config.items() if _public(str(key))}, name)
     if data := texts.get("mlflow_run.json"):
         _mlflow(found, _json("mlflow_run.json", data))
     if data := texts.get("training_args.bin"):
@@ -95,42 +95,51 @@ def read_facts(texts: Mapping[str, bytes]) -> Adopted:
 def _state(found: Adopted, state: Mapping[str, Any]) -> None:
     plain = {"num_train_epochs": "epochs", "train_batch_size": "batch_size", "max_steps": "max_steps"}
     found.add({own: state[name] for name, own in plain.items() if state.get(name)}, "trainer_state.json")
-    for line in state.get("log_history") or ():
-        step = line.get("step") if isinstance(line, dict) else None
-        if isinstance(step, int) and 0 <= step < 2**31:
-            for name, own in CURVES.items():
-                _point(found, own, step, line.get(name))
+    history = state.get("log_history")
+    for line in history if isinstance(history, list) else ():
+        for name, own in CURVES.items() if isinstance(line, dict) else ():
+            _point(found, own, line.get("step"), line.get(name))
 
 
 def _mlflow(found: Adopted, run: Mapping[str, Any]) -> None:
-    params = run.get("params") if isinstance(run.get("params"), dict) else {}
-    said = {str(name): _number(value) for name, value in (params or {}).items() if _public(str(name))}
+    params, metrics = run.get("params"), run.get("metrics")
+    given = params if isinstance(params, dict) else {}
+    said = {name: _number(value) for name, value in given.items() if _public(name)}
     found.base = found.base or str(
         said.get("model_name_or_path") or said.get("_name_or_path") or said.get("base_model") or ""
     )
     # Transformers logs all of its configuration there: hundreds of values, of which these change a training.
     known = {name: value for name, value in said.items() if name in TRAINING or name in LORA}
     found.add(known if len(said) > MOST else said, "MLflow")
-    for name, points in (run.get("metrics") or {}).items():
-        own = CURVES.get(str(name).removeprefix("train/").removeprefix("train_"), CURVES.get(str(name), ""))
-        for step, value in points if own else ():
-            _point(found, own, int(step), value)
+    for name, points in metrics.items() if isinstance(metrics, dict) else ():
+        own = CURVES.get(name.removeprefix("train/"), "")
+        for point in points if own and isinstance(points, list) else ():
+            if isinstance(point, list) and len(point) == 2:
+                _point(found, own, *point)
 
 
-def _point(found: Adopted, name: str, step: int, value: Any) -> None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+def _point(found: Adopted, name: str, step: Any, value: Any) -> None:
+    if type(step) is not int or not 0 <= step < 2**31 or type(value) not in (int, float):
+        return
+    if abs(value) < 1e300 and value == value:
         found.curves.append((name, step, float(value)))
+    if len(found.curves) > MOST_POINTS:
+        raise Invalid(
+            f"The curves have more than {MOST_POINTS:,} points.", "Leave trainer_state.json out of the zip."
+        )
 
 
 def _value(raw: Any) -> Any:
     """A value as the ledger keeps it; None for what says nothing."""
     if isinstance(raw, list) and all(isinstance(each, str | int | float) for each in raw):
-        return ", ".join(map(str, raw))[:LONGEST] or None
-    if isinstance(raw, float) and not math.isfinite(raw):
+        raw = ", ".join(map(str, raw[:LONGEST])) or None
+    if isinstance(raw, str):
+        return clean(raw[:LONGEST])
+    if isinstance(raw, int | float) and not abs(raw) < 1e300:
         return None
     if isinstance(raw, float) and raw.is_integer() and abs(raw) < 1e9:
         return int(raw)
-    return raw[:LONGEST] if isinstance(raw, str) else raw if isinstance(raw, int | float) else None
+    return raw if isinstance(raw, int | float) else None
 
 
 def _number(text: Any) -> Any:

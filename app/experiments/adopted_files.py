@@ -5,6 +5,7 @@ import re
 import shutil
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,8 +21,10 @@ SMALL = re.compile(
 WEIGHTS = re.compile(r"(adapter_)?model(-\d{5}-of-\d{5})?\.safetensors")
 # Weights in formats that can run code when they are loaded.
 REFUSED = re.compile(r"(adapter_model|pytorch_model.*|consolidated.*)\.(bin|pt|pth|ckpt|pkl)")
+TOLD = re.compile(r"(adapter_config|config|trainer_state|mlflow_run)\.json|training_args\.bin|[\w.-]+\.ya?ml")
 PREDICTIONS = re.compile(r"predictions\.(csv|jsonl?)")
 CHECKPOINT = re.compile(r"checkpoint-(\d{1,12})")
+LARGEST_TOLD = 8 * 1024 * 1024
 LARGEST_SMALL, MOST_FILES, LONGEST_HEADER = 64 * 1024 * 1024, 10_000, 100 * 1024 * 1024
 
 
@@ -35,8 +38,12 @@ class Folder:
     predictions: zipfile.ZipInfo | None
 
     def texts(self) -> dict[str, bytes]:
-        """The small files' bytes."""
-        return {name: self.archive.read(info) for name, info in self.small.items()}
+        """The bytes of those that say how it was trained. Raises Invalid for one that is too large to be one."""
+        told = {name: info for name, info in self.small.items() if TOLD.fullmatch(name)}
+        for name, info in told.items():
+            if info.file_size > (LARGEST_SMALL if name == "trainer_state.json" else LARGEST_TOLD):
+                raise Invalid(f"{name} is too large to be what its name says.", "Leave it out of the zip.")
+        return {name: self.archive.read(info) for name, info in told.items()}
 
     @property
     def is_adapter(self) -> bool:
@@ -71,7 +78,7 @@ def opened(path: Path) -> Iterator[Folder]:
     with archive:
         try:
             yield _sorted(archive, path.stat().st_size)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
             raise Invalid(f"The zip cannot be read: {error}.", "Zip the folder once more.") from None
 
 

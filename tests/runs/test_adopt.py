@@ -1,10 +1,7 @@
 """Trainings made elsewhere as runs: what is read of their folders, what is refused, and who predicts."""
 
-import enum
 import io
 import json
-import os
-import pickle
 import struct
 import zipfile
 from pathlib import Path
@@ -17,10 +14,10 @@ from sqlmodel import select
 from app.config import settings
 from app.db import session_scope
 from app.experiments import adopt
-from app.experiments.training_args import read_training_args
 from app.storage import run_folder
 from app.tables import RunMetric, RunState
 from tests.runs.conftest import Launch, drive, read
+from tests.runs.trained import Schedule, training_args, zipped
 
 HEADER = json.dumps({"__metadata__": {"format": "pt"}}).encode()
 WEIGHTS = struct.pack("<Q", len(HEADER)) + HEADER
@@ -35,32 +32,6 @@ STATE = {
 }  # fmt: skip
 YAML = "base_model: Qwen/Qwen3-0.6B\nlearning_rate: 0.0002\nsequence_len: 512\nsample_packing: true\nhub_token: hf_secret\n"
 EXPERIMENT = "/api/v1/experiments/1/adopted"
-
-
-class Schedule(enum.Enum):
-    """As Transformers keeps its schedules."""
-
-    LINEAR = "linear"
-
-
-class Arguments:
-    """As Transformers keeps its arguments."""
-
-
-def training_args(**values: Any) -> bytes:
-    """training_args.bin as torch.save writes it."""
-    kept = Arguments()
-    kept.__dict__ |= values
-    return zipped({"training_args/data.pkl": pickle.dumps(kept, protocol=2), "training_args/version": b"3\n"})
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    """A zip of them."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return out.getvalue()
 
 
 def folder(**more: bytes) -> dict[str, bytes]:
@@ -137,29 +108,17 @@ def test_axolotl_and_mlflow_say_their_values(client: TestClient, launch: Launch)
     assert "hf_secret" not in str(axolotl)
 
 
-class Hostile:
-    """What a pickle may do when it is loaded."""
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (HARM,)
-
-
-HARM = ""
-
-
-@pytest.mark.laptop
-def test_arguments_are_read_and_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(globals(), "HARM", str(tmp_path / "harm"))
-    found = read_training_args(
-        training_args(seed=3, bad=Hostile(), names=["a"], none=None, lr=1e-4, flag=False)
-    )
-    assert found == {"seed": 3, "bad": str(tmp_path / "harm"), "lr": 1e-4, "flag": False}
-    assert not (tmp_path / "harm").exists()
-    whole = training_args(seed=3)
-    for cut in range(0, len(whole), 7):
-        assert read_training_args(whole[:cut]) == {}
-    for data in (b"N.", b"\x80\x02}q\x00(", b"c__main__\nArguments\n.", b"\x80\x02.", b"(" * 50):
-        assert read_training_args(zipped({"x/data.pkl": data})) == {}
+def test_strange_values_are_stored(client: TestClient, launch: Launch) -> None:
+    launch("baseline/majority")
+    files = {"predictions.jsonl": predictions(client)}
+    for value in ("\0x", "\ud800", 10**300, 2**70, "x" * 10_000):
+        params = {"seed": value, "x": value, f"name {value}": 1}
+        files["mlflow_run.json"] = json.dumps({"params": params}).encode()
+        answer = send(
+            client, files, f"try {str(value).encode().hex()[:20] if value != chr(0xD800) else 'half'}"
+        )
+        assert answer.status_code == 201, answer.text
+    assert client.get(f"/runs/{answer.json()['id']}").status_code == 200
 
 
 @pytest.mark.laptop
