@@ -1,5 +1,6 @@
 """Adapters side by side on one base, the base alone and a whole model: each answers as its own predictions were made."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -111,3 +112,19 @@ def test_models_leave_in_the_order_of_their_use(runs: Path, tmp_path: Path) -> N
             "out_of_memory",
             False,
         )
+
+
+def test_a_template_that_loops_or_refuses_harms_nobody(server: Server, runs: Path, tmp_path: Path) -> None:
+    base = shutil.copytree(runs / "base", tmp_path / "looping")
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    loop = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}"
+    word = "{{ messages[0].content }}"
+    config["chat_template"] = (
+        f"{{% if 'loop' in messages[0].content %}}{loop}{{% endif %}}"
+        f"{{% if 'refuse' in messages[0].content %}}{{{{ raise_exception('not so') }}}}{{% endif %}}{word}"
+    )
+    (base / "tokenizer_config.json").write_text(json.dumps(config))
+    model = {"id": "looping", "kind": "hub", "base": str(base)}
+    for said, status in (("hello", 200), ("loop", 400), ("refuse", 400), ("hello", 200)):
+        answer = server.chat(model=model, messages=[{"role": "user", "content": said}], max_tokens=2)
+        assert answer.status == status, answer

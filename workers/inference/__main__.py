@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,9 @@ async def serve(options: Options, listening: socket.socket) -> dict[str, str] | 
     )
     try:
         while not stop.is_set():
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await stop.wait()
-            except TimeoutError:
-                pass
             if await look(server):
                 return server.holders.variable()
         return None
@@ -108,8 +107,10 @@ async def look(server: Server) -> bool:
     if since is not None and time.monotonic() - since > stuck:
         sys.stderr.write("inference: the device does not answer any more; it starts anew\n")
         os._exit(1)
-    if since is None and not server.requests:
-        await server.unload(server.options.idle_seconds)
+    # While a model is loaded the device's thread hears nothing else, and this look must go on.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_SECONDS):
+            await server.unload(server.options.idle_seconds)
     empty = not server.requests and not server.device.shelf.all() and not server.fitted
     grown = "torch" in sys.modules or "sklearn" in sys.modules
     return empty and grown and time.monotonic() - server.left > LOOK_SECONDS
