@@ -16,7 +16,7 @@ from app.door.record import RECORDER
 from app.errors import OverBudget, TunebookError
 from app.lab.actor import Actor
 
-SLICE_SECONDS = 15.0
+SLICE_SECONDS = 8.0
 # Local models answer several at once; a service says when it is too many.
 AT_ONCE = 16
 KEEP_SECONDS = 0.5

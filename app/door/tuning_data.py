@@ -22,6 +22,7 @@ from app.db import session_scope
 from app.door.files import stored_path
 from app.errors import Invalid
 from app.lab.actor import Actor, owned
+from app.lab.budgets import lock_money
 from app.storage import incoming_file
 from app.tables import Dataset, DatasetState, DoorFile, Split
 
@@ -44,6 +45,8 @@ def make_dataset(
     path, sha256 = _as_one(training, validation)
     try:
         with open_session() as session:
+            # Two jobs with one file at once: the second waits here for the first.
+            lock_money(session, actor.project_id)
             found = same_bytes(session, actor, sha256)
             if found is None:
                 name = training.name if validation is None else f"{training.name}, {validation.name}"
