@@ -1,5 +1,7 @@
 """What the trackers' own libraries read of our exports is what the run has; slow, each in an environment of its own."""
 
+import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from tests.exports.trackers import (
     unpacked,
     wandb_id,
 )
+from tests.exports.wandb_account import wandb_account
 from tests.stack import free_port, wait_for
 
 
@@ -82,6 +85,26 @@ print(json.dumps([kinds, about, config, history, summary]))
     told = {name: [(line["_step"], line[name]) for line in history if name in line] for name in CURVES}
     assert told == POINTS
     assert {name: summary[name] for name in SCORE} == SCORE
+
+
+@pytest.mark.slow
+def test_wandb_sync_sends_the_same_values(client: TestClient, tracked_run: int, tmp_path: Path) -> None:
+    paths = unpacked(client, tracked_run, "wandb", tmp_path / "out")
+    python = python_with("wandb==0.31.0")
+    with wandb_account() as account:
+        environment = {**os.environ, "WANDB_BASE_URL": account.url, "WANDB_API_KEY": "0" * 40}
+        command = [str(Path(python).parent / "wandb"), "sync", str(paths[2].parent)]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200
+        )
+    assert done.returncode == 0, done.stderr
+    config = {name: line["value"] for name, line in json.loads(account.runs[0]["config"]).items()}
+    assert account.runs[0]["name"] == wandb_id(tracked_run)
+    assert (config["learning_rate"], config["epochs"], config["packing"]) == (0.001, 3, False)
+    history = account.files["wandb-history.jsonl"]
+    told = {name: [(line["_step"], line[name]) for line in history if name in line] for name in CURVES}
+    assert told == POINTS
+    assert SCORE.items() <= account.files["wandb-summary.json"][-1].items()
 
 
 @pytest.fixture(scope="module")
