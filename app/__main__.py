@@ -5,18 +5,18 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic_core import ValidationError
 
 from app.backup_commands import add_to
-from app.client import NoToken, SignInNeeded, Unconfirmed, Unreachable
-from app.client import TunebookError as ClientError
-from app.commands import add_to as add_client_commands
 from app.errors import TunebookError
 from app.storage_commands import storage
 from app.user_commands import user
+
+# These stay for long and talk to no Tunebook: they do without the client, which is several MB.
+RESIDENT = ("up", "web", "worker", "clock")
 
 tunebook = typer.Typer(
     help="The lab notebook for fine-tuned language models.",
@@ -154,8 +154,19 @@ def doctor(
     raise typer.Exit(0 if all(check.ok for check in found) else 1)
 
 
+def _command(words: list[str]) -> str:
+    """The command's name: the first word that is no option nor an option's value."""
+    for before, word in zip(["", *words], words, strict=False):
+        if not word.startswith("-") and before not in ("--data", "--port", "--url"):
+            return word
+    return ""
+
+
 add_to(tunebook)
-add_client_commands(tunebook)
+if _command(sys.argv[1:]) not in RESIDENT:
+    from app.commands import add_to as add_client_commands
+
+    add_client_commands(tunebook)
 tunebook.add_typer(user, name="user")
 tunebook.add_typer(storage, name="storage")
 
@@ -166,7 +177,7 @@ def main() -> None:
     was done."""
     try:
         tunebook()
-    except (TunebookError, ClientError) as error:
+    except _expected() as error:
         typer.echo(f"{error.message}\n{error.hint}".strip(), err=True)
         sys.exit(_exit_code(error))
     except ValidationError as error:
@@ -178,10 +189,23 @@ def main() -> None:
         sys.exit(130)
 
 
-def _exit_code(error: TunebookError | ClientError) -> int:
-    if isinstance(error, Unconfirmed):
+def _expected() -> Any:
+    """The errors that are told in two sentences: ours, and the client's where a command has loaded it."""
+    if "app.client" not in sys.modules:
+        return TunebookError
+    from app import client
+
+    return (TunebookError, client.TunebookError)
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, TunebookError):
+        return 1
+    from app import client
+
+    if isinstance(error, client.Unconfirmed):
         return 4
-    return 3 if isinstance(error, Unreachable | NoToken | SignInNeeded) else 1
+    return 3 if isinstance(error, client.Unreachable | client.NoToken | client.SignInNeeded) else 1
 
 
 if __name__ == "__main__":
