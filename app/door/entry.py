@@ -2,13 +2,13 @@
 chat_api.py.
 
 A token is looked up at each call, so that a revoked one opens nothing from that moment on; only where the database tells
-that nothing was written since, the last look counts. What a name leads to is kept for two seconds.
+that nothing was written since, the last look counts. Where it cannot tell, what a name leads to is kept for two seconds.
 """
 
 import asyncio
 import time
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from sqlmodel import Session, col, select
@@ -37,7 +37,7 @@ class Entry:
     records: bool
 
 
-_kept: dict[Hashable, tuple[float, Target, bool]] = {}
+_kept: dict[Hashable, tuple[float, Entry]] = {}
 # Who asked for what, as it was when the database stood at a number; and looks that are under way.
 _known: dict[Hashable, tuple[int, float, Entry]] = {}
 _looks: dict[Hashable, "asyncio.Future[Entry]"] = {}
@@ -51,7 +51,7 @@ async def let_in(secret: str, name: str) -> Entry:
     if known is not None and known[0] == number and known[1] > time.monotonic():
         return known[2]
     if number is None:
-        return await in_thread(DATABASE, enter, secret, name)
+        return await in_thread(DATABASE, enter, secret, name, True)
     # Many who come at the same moment look once.
     place = (key, number, id(asyncio.get_running_loop()))
     look = _looks.get(place)
@@ -67,11 +67,12 @@ async def let_in(secret: str, name: str) -> Entry:
     return entry
 
 
-def enter(secret: str, name: str) -> Entry:
-    """The bearer of a token, and the model by its name. Raises SignInNeeded for a token that opens nothing, ModelNotFound
-    for a name that is none."""
+def enter(secret: str, name: str, keeps: bool = False) -> Entry:
+    """The bearer of a token, and the model by its name; with `keeps` as it was up to two seconds ago. Raises SignInNeeded
+    for a token that opens nothing, ModelNotFound for a name that is none."""
     with new_session(write=False) as session:
-        return _entry(session, acting(session, secret), name)
+        actor = acting(session, secret)
+        return _kept_entry(session, actor, name) if keeps else _entry(session, actor, name)
 
 
 def enter_as(actor: Actor, name: str) -> Entry:
@@ -95,16 +96,19 @@ def forget_targets() -> None:
 
 
 def _entry(session: Session, actor: Actor, name: str) -> Entry:
+    target = find_target(session, actor, name)
+    records = select(Project.records_answers).where(col(Project.id) == actor.project_id)
+    return Entry(actor, target, bool(session.exec(records).first()))
+
+
+def _kept_entry(session: Session, actor: Actor, name: str) -> Entry:
     key = (settings().data, actor.project_id, name)
     found = _kept.get(key)
     if found is not None and found[0] > time.monotonic():
-        return Entry(actor, found[1], found[2])
-    target = find_target(session, actor, name)
-    records = bool(
-        session.exec(select(Project.records_answers).where(col(Project.id) == actor.project_id)).first()
-    )
-    if target.is_free:
+        return replace(found[1], actor=actor)
+    entry = _entry(session, actor, name)
+    if entry.target.is_free:
         if len(_kept) >= MOST_KEPT:
             _kept.clear()
-        _kept[key] = (time.monotonic() + KEPT_SECONDS, target, records)
-    return Entry(actor, target, records)
+        _kept[key] = (time.monotonic() + KEPT_SECONDS, entry)
+    return entry
