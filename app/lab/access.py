@@ -1,9 +1,12 @@
 """Which project a session or an API token works in now, and as whom. Called by app/lab/sign_in.py."""
 
+from typing import Any
+
+from sqlalchemy import ColumnElement, or_
 from sqlmodel import Session, col, select
 
 from app.lab.actor import Actor, open_to
-from app.tables import Member, Project, Token, TokenKind
+from app.tables import Member, Project, ProjectMember, Role, Token, TokenKind
 
 
 def actor_of(session: Session, token: Token, member: Member) -> Actor | None:
@@ -36,3 +39,27 @@ def _project(session: Session, token: Token, member: Member) -> Project | None:
     return session.exec(
         found.order_by(wanted.desc(), col(Project.archived_at).is_not(None), col(Project.id)).limit(1)
     ).first()
+
+
+def in_own_project(project: Any, digest: Any, moment: Any) -> ColumnElement[bool]:
+    """A condition on a column of projects: the session whose secret has this digest is live at `moment` and works there.
+
+    The same as actor_of() in one query, but for a session that goes on in another project than it was in.
+    """
+    theirs = select(ProjectMember.member_id).where(
+        ProjectMember.project_id == project, ProjectMember.member_id == Member.id
+    )
+    return (
+        select(Token.id)
+        .join(Member, col(Member.id) == Token.member_id)
+        .where(
+            Token.digest == digest,
+            Token.kind == TokenKind.SESSION,
+            Token.project_id == project,
+            col(Token.ended_at).is_(None),
+            col(Token.expires_at) > moment,
+            col(Member.disabled_at).is_(None),
+            or_(col(Member.role) == Role.ADMIN, theirs.exists()),
+        )
+        .exists()
+    )

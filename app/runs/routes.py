@@ -15,7 +15,6 @@ from app.runs import (
     service,
 )
 from app.runs.chart import loss_chart, readings
-from app.runs.watched import once
 from app.web.forms import Posted, text
 from app.web.pages import fragment, see
 from app.web.session import Acting, Database
@@ -27,23 +26,15 @@ router.include_router(away_routes.router)
 @router.get("/runs/{run_id}/series.json")
 def series(run_id: int, session: Database, actor: Acting) -> Response:
     """The loss curves as the live chart reads them."""
-
-    def make() -> bytes:
-        return msgspec.json.encode(loss_chart(queries.curves(session, actor, run_id)))
-
-    return Response(once(session, actor, run_id, "series", make), media_type="application/json")
+    chart = msgspec.json.encode(loss_chart(queries.curves(session, actor, run_id)))
+    return Response(chart, media_type="application/json")
 
 
 @router.get("/runs/{run_id}/curves")
 def curves(run_id: int, session: Database, actor: Acting) -> HTMLResponse:
     """The newest readings below the chart; the region asks again while the run is under way."""
-
-    def make() -> bytes:
-        found = queries.curves(session, actor, run_id)
-        view = {"run_id": run_id, "active": found["active"], "readings": readings(found)}
-        return bytes(fragment("runs/_curves.html", **view).body)
-
-    return HTMLResponse(once(session, actor, run_id, "curves", make))
+    found = queries.curves(session, actor, run_id)
+    return fragment("runs/_curves.html", run_id=run_id, active=found["active"], readings=readings(found))
 
 
 @router.post("/runs/{run_id}/cancel")

@@ -1,33 +1,33 @@
-"""What many browsers ask about one live run, computed once for all of them until a reading comes. Called by routes.py."""
+"""Whether a signed-in browser may see a run, and how the run stands, in one query without objects: for what pages of live
+runs ask every few seconds. Called by app/web/watching.py.
+"""
 
-from collections.abc import Callable, Hashable
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import func
-from sqlmodel import Session, select
+from sqlalchemy import Executable, bindparam, select
+from sqlmodel import col
 
-from app.lab.actor import Actor, find
-from app.runs import outputs
-from app.storage import run_folder
-from app.tables import Run, RunMetric
-
-MOST_KEPT = 200
-# The newest answer of each kind for a run, by its launch key, and what it was made from.
-_kept: dict[tuple[str, str], tuple[Hashable, bytes]] = {}
+from app.clock import now
+from app.db import engine
+from app.lab.access import in_own_project
+from app.lab.sign_in import digest
+from app.tables import Run
 
 
-def once(session: Session, actor: Actor, run_id: int, kind: str, make: Callable[[], bytes]) -> bytes:
-    """What `make` gives, or gave when the run's state and readings were the same. Raises NotFound before that, like
-    everything that shows a run."""
-    run: Run = find(session, actor, Run, run_id)
-    readings = select(func.count(), func.max(RunMetric.step), func.sum(RunMetric.value))
-    seen = tuple(session.exec(readings.where(RunMetric.run_id == run_id)).one())
-    made_from = (run.state, run.attempt, seen, outputs.read_progress(run_folder(run_id)).steps)
-    key = (f"{run.launch_key} {run.created_at}", kind)
-    found = _kept.get(key)
-    if found and found[0] == made_from:
-        return found[1]
-    made = make()
-    if len(_kept) >= MOST_KEPT:
-        _kept.clear()
-    _kept[key] = (made_from, made)
-    return made
+def standing(secret: str, run_id: int) -> tuple[Any, ...] | None:
+    """How the run stands: its keys, state, attempt and whether its cancel was asked; another standing is another
+    answer. None when the session's secret does not open this run; the run's own route says why."""
+    with engine(False).connect() as connection:
+        asked = {"run": run_id, "digest": digest(secret), "moment": now()}
+        row = connection.execute(_query(), asked).first()
+    return tuple(row) if row else None
+
+
+@lru_cache
+def _query() -> Executable:
+    stands = select(
+        col(Run.launch_key), col(Run.created_at), col(Run.state), col(Run.attempt), col(Run.cancel_asked)
+    )
+    mine = in_own_project(col(Run.project_id), bindparam("digest"), bindparam("moment"))
+    return stands.where(col(Run.id) == bindparam("run"), mine)
