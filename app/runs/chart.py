@@ -9,6 +9,7 @@ from app.shapes import Sparkline, sparkline
 # A browser draws a thousand points as well as a hundred thousand.
 MOST_POINTS = 1_000
 LINES = (("loss", "train", 1, False), ("validation_loss", "validation", 2, True))
+DRAWN = tuple(name for name, *_ in LINES)
 READINGS = (
     ("loss", "Train loss"),
     ("validation_loss", "Validation loss"),

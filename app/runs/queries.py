@@ -1,10 +1,12 @@
 """What the run page and the API show of a run: the stored snapshot and ledger, never the form."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import true
 from sqlmodel import Session, col, select
 
 from app.catalog.facts import hyperparameters
@@ -174,13 +176,16 @@ def _last(session: Session, run_id: int, name: str) -> float | None:
     ).first()
 
 
-def curves(session: Session, actor: Actor, run_id: int) -> dict[str, Any]:
-    """{"state", "active", "steps": in all or None, "series": {name: [[step, value], ...]}} in order of steps."""
+def curves(
+    session: Session, actor: Actor, run_id: int, names: Collection[str] | None = None
+) -> dict[str, Any]:
+    """{"state", "active", "steps": in all or None, "series": {name: [[step, value], ...]}} in order of steps; with
+    `names` only those."""
     run: Run = find(session, actor, Run, run_id)
     series: dict[str, list[list[float]]] = {}
     rows = session.exec(
         select(RunMetric.name, RunMetric.step, RunMetric.value)
-        .where(RunMetric.run_id == run_id)
+        .where(RunMetric.run_id == run_id, true() if names is None else col(RunMetric.name).in_(names))
         .order_by(RunMetric.name, RunMetric.step)  # type: ignore[arg-type]
     )
     for name, step, value in rows:

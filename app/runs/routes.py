@@ -14,7 +14,7 @@ from app.runs import (
     rescue_again,
     service,
 )
-from app.runs.chart import loss_chart, readings
+from app.runs.chart import DRAWN, loss_chart, readings
 from app.web.forms import Posted, text
 from app.web.pages import fragment, see
 from app.web.session import Acting, Database
@@ -26,8 +26,8 @@ router.include_router(away_routes.router)
 @router.get("/runs/{run_id}/series.json")
 def series(run_id: int, session: Database, actor: Acting) -> Response:
     """The loss curves as the live chart reads them."""
-    chart = msgspec.json.encode(loss_chart(queries.curves(session, actor, run_id)))
-    return Response(chart, media_type="application/json")
+    found = queries.curves(session, actor, run_id, DRAWN)
+    return Response(msgspec.json.encode(loss_chart(found)), media_type="application/json")
 
 
 @router.get("/runs/{run_id}/curves")

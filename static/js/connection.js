@@ -19,3 +19,6 @@ document.addEventListener("htmx:after:request", (event) => {
   document.getElementById("main").replaceChildren(...main.childNodes);
   document.getElementById("main").focus();
 });
+
+// A tab that nobody looks at does not ask again: hx-trigger="every …" fires this event, which never bubbles.
+document.addEventListener("every", (event) => { if (document.hidden) event.stopImmediatePropagation(); }, true);

@@ -98,8 +98,11 @@ def _train(stop: threading.Event) -> None:
 
 
 def _look_around(web: Web) -> dict[str, list[float]]:
-    """Milliseconds by path, one after another with the pause of a reader between."""
+    """Milliseconds by path, one after another with the pause of a reader between. Nobody counts the first look at each,
+    after the start of the process."""
     connection = web.connect()
+    for path in OTHERS:
+        web.milliseconds(connection, path)
     times: dict[str, list[float]] = {path: [] for path in OTHERS}
     give_up = time.monotonic() + SECONDS
     while time.monotonic() < give_up:
