@@ -122,8 +122,8 @@ def _scored(session: Session, cells: Sequence[_Cell], metrics: dict[int, Metric]
     scoring_ids = {scoring for _, scoring, _ in newest.values()}
     found = {
         (row.scoring_id, row.name): row
-        for row in session.exec(
-            select(Score).where(
+        for row in session.execute(
+            select(Score.scoring_id, Score.name, Score.value, Score.low, Score.high).where(
                 col(Score.scoring_id).in_(scoring_ids),
                 Score.subset == "all",
                 col(Score.name).in_({metric.name for metric in metrics.values()}),
