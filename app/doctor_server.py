@@ -15,6 +15,7 @@ from sqlmodel import select
 
 from app.clock import now
 from app.config import CAPABILITIES, settings
+from app.datasets.lost import MEND, lost_datasets, not_in_bucket
 from app.db import engine, session_scope
 from app.doctor import Check
 from app.errors import TunebookError
@@ -27,6 +28,8 @@ from app.tables import Run
 
 LEAST_POSTGRESQL = 14
 MOST_SKEW_SECONDS = 5.0
+# Lost files that are named.
+NAMED = 5
 OLDEST_BACKUP = timedelta(days=7)
 # File systems on which SQLite's locks and shared memory do not hold.
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "lustre", "glusterfs", "afs")
@@ -43,6 +46,7 @@ def server_checks() -> list[Check]:
         (bool(settings().public_url), _address),
         (True, _open_port),
         (True, _last_backup),
+        (True, _datasets),
         (bool(settings().smtp_url), _mail),
         (bool(settings().oidc_issuer), _university),
     )
@@ -159,6 +163,22 @@ def _last_backup() -> Check:
     late = since is not None and now() - since > OLDEST_BACKUP
     to_do = "Run `tunebook backup FOLDER` each night (docs/backup.md), and look why the last one did not run."
     return Check("last backup", not late, backup_words(made), to_do)
+
+
+def _datasets() -> Check:
+    """Datasets whose stored file was deleted or cut short."""
+    try:
+        with session_scope(write=False) as session:
+            lost = lost_datasets(session)
+        lost = not_in_bucket(lost)
+    except SQLAlchemyError:
+        return Check("dataset files", True, "not looked at: the database cannot be read")
+    except TunebookError as error:
+        return Check("dataset files", False, error.message, error.hint)
+    named = [f"dataset {each.id} ({each.name}) {how}" for each, how in lost[:NAMED]]
+    more = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
+    to_do = f"{MEND} in the same project: it is put back in place."
+    return Check("dataset files", not lost, "; ".join(named) + more or "all there, of the right size", to_do)
 
 
 def _university() -> Check:

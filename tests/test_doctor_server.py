@@ -23,7 +23,7 @@ def found() -> dict[str, tuple[bool, str, str]]:
 
 def test_a_server_without_workers_and_its_redis(home, shape, monkeypatch):
     if shape == "laptop":
-        assert set(found()) == {"file system", "listens on", "last backup"}
+        assert set(found()) == {"file system", "listens on", "last backup", "dataset files"}
         assert found()["file system"][0]
         return
     ok, told, to_do = found()["workers"]

@@ -16,7 +16,7 @@ from app.comparisons.choice import Choice
 from app.comparisons.outcomes import read_outcomes
 from app.comparisons.queries import Chosen, choose
 from app.datasets.items import answer_text, input_text
-from app.datasets.stored import RowReader, group_name, open_rows
+from app.datasets.stored import PLACE, RowReader, group_name, open_rows
 from app.db import new_session
 from app.evaluations.leaderboard import LeaderboardRow
 from app.evaluations.table import guarded
@@ -91,7 +91,7 @@ def _lines(
     packed = read_outcomes(session, rows, chosen.splits, subset)
     numbers = np.unique(np.concatenate([one.numbers for one in packed.values()])).tolist()
     nothing = "," * (2 + len(dataset.labels))
-    with open_rows(dataset) as reader:
+    with open_rows(dataset, shown=True) as reader:
         for start in range(0, len(numbers), BATCH):
             batch = numbers[start : start + BATCH]
             first, last = batch[0], batch[-1]
@@ -110,13 +110,13 @@ def _items(
 ) -> Iterator[tuple[int, str]]:
     """(number, the item's own cells joined by commas) of the items from `first` to `last`."""
     query = (
-        select(Item.number, Item.line, Item.offset, Item.length, Item.content_key, Item.occurrence)
+        select(*PLACE)
         .where(Item.dataset_id == dataset.id, col(Item.number).between(first, last))
         .order_by(col(Item.number))
     )
     cursor: Any = session.connection().execute(query).cursor
-    for number, line, offset, length, key, occurrence in cursor.fetchall():
-        chat, _ = reader.chat(offset, length)
+    for number, line, offset, length, key, occurrence, label in cursor.fetchall():
+        chat, _ = reader.chat(offset, length, key, label)
         group = group_name(split, number) if split.groups else ""
         texts = (
             f"{quote(safe(group))},{quote(safe(input_text(chat[:-1])))},{quote(safe(answer_text(chat[-1])))}"

@@ -38,7 +38,7 @@ def compared_items(
     session: Session, rows: Sequence[LeaderboardRow], dataset: Dataset, split: Split, numbers: Sequence[int]
 ) -> list[ComparedItem]:
     """The items with every run's answer, in the order of `numbers`: two queries."""
-    items = items_by_number(session, dataset, split, numbers)
+    items = items_by_number(session, dataset, split, numbers, shown=True)
     answers = _answers(session, rows, numbers, dataset.labels)
     return [
         ComparedItem(items[number], [answers.get((row.evaluation_id or 0, number)) for row in rows])

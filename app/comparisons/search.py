@@ -1,11 +1,12 @@
 """Finds the items whose input, expected answer or given answers hold some words. Called by narrow.py.
 
 Answers are asked of the database. Texts of items stand in the dataset's file: rows are read in the order of the
-file and decoded only where their bytes can hold the words.
+file and decoded only where their bytes can hold the words. What of the file is lost, as the page says, holds none.
 """
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from sqlmodel import Session, col, select
 
 from app.datasets.index_table import raw_rows
 from app.datasets.items import answer_text, input_text
+from app.datasets.lost import FileLost
 from app.datasets.stored import RowReader, open_rows
+from app.errors import Unavailable
 from app.tables import Dataset, Prediction
 
 # Bytes read at once; rows lie behind each other in the file.
@@ -46,7 +49,7 @@ def _in_rows(session: Session, dataset: Dataset, numbers: NDArray[np.int32], tex
     wanted[numbers] = True
     folded = text.casefold()
     needle = text.lower().encode() if PLAIN.fullmatch(text) else None
-    with open_rows(dataset) as rows:
+    with suppress(FileLost, Unavailable), open_rows(dataset) as rows:
         window, begins = b"", 0
         for number, offset, length in raw_rows(session, dataset.id or 0, 'number, "offset", length'):
             if not wanted[number]:

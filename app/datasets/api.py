@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from app.datasets.from_hub import add_from_hub
 from app.datasets.make_split import SplitRequest
+from app.datasets.original import stored_file
 from app.datasets.queries import (
     DatasetView,
     SplitView,
@@ -16,7 +17,6 @@ from app.datasets.queries import (
     items_page,
     list_datasets,
     list_samples,
-    stored_file,
 )
 from app.datasets.service import add_sample, correct_task, make_split, map_dataset, upload_dataset
 from app.datasets.split_file import split_rows

@@ -1,18 +1,18 @@
 """Reads datasets for pages, the API and the experiments. Everything a page shows is in these dataclasses."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col
 
+from app.config import settings
 from app.datasets.formats import TITLES
 from app.datasets.items import PART_NAMES
 from app.datasets.leaks import ceiling_of, ceiling_sentence
+from app.datasets.lost import trouble
 from app.datasets.make_folds import DESIGN_KINDS
 from app.datasets.samples import SAMPLES, Sample
 from app.datasets.service import can_map
@@ -20,12 +20,10 @@ from app.datasets.stored import StoredItem, items_by_number
 from app.datasets.task import TASKS
 from app.errors import Invalid, NotFound
 from app.lab.actor import Actor, find, owned
-from app.storage import dataset_file
 from app.tables import Dataset, DatasetState, Split
 
 PAGE = 50
 ITEMS_SHOWN = 10
-ENDINGS = {"csv": ".csv", "parquet": ".parquet"}
 
 
 @dataclass(frozen=True)
@@ -124,6 +122,8 @@ class DatasetView:
     sample_items: list[ShownItem]
     origin: str
     created_at: datetime
+    # What is wrong with the stored file: "is missing"; "" for nothing.
+    lost: str
 
     @property
     def split(self) -> SplitView | None:
@@ -165,7 +165,7 @@ def dataset_view(session: Session, actor: Actor, dataset_id: int) -> DatasetView
     """The whole page; raises NotFound."""
     row: Dataset = find(session, actor, Dataset, dataset_id)
     splits = splits_of(session, actor, dataset_id)
-    items = _shown(session, row, splits[0], range(min(row.items, ITEMS_SHOWN))) if splits else []
+    items = _shown(session, row, splits[0], range(min(row.items, ITEMS_SHOWN)), True) if splits else []
     return DatasetView(
         id=dataset_id,
         name=row.name,
@@ -196,6 +196,7 @@ def dataset_view(session: Session, actor: Actor, dataset_id: int) -> DatasetView
         sample_items=items,
         origin=row.origin,
         created_at=row.created_at,
+        lost=trouble(row) if row.state == DatasetState.READY and not settings().s3_bucket else "",
     )
 
 
@@ -262,8 +263,10 @@ def items_page(
     part: str = "",
     after: int = -1,
     limit: int = PAGE,
+    shown: bool = False,
 ) -> ItemsPage:
-    """Items behind the number `after`, all or those of one part of a split."""
+    """Items behind the number `after`, all or those of one part of a split. Raises FileLost, or gives notes in place of
+    lost texts where they are `shown` to people."""
     dataset: Dataset = find(session, actor, Dataset, dataset_id)
     chosen = find_split(session, actor, dataset_id, split)
     if part and part not in PART_NAMES:
@@ -273,22 +276,11 @@ def items_page(
     numbers = [n for n in range(first, dataset.items) if not part or chosen.parts[n] == code][: limit + 1]
     more = numbers[limit - 1] if len(numbers) > limit else None
     total = chosen.counts.get(part, 0) if part else dataset.items
-    return ItemsPage(_shown(session, dataset, chosen, numbers[:limit]), more, total, part, chosen)
+    return ItemsPage(_shown(session, dataset, chosen, numbers[:limit], shown), more, total, part, chosen)
 
 
-def _shown(session: Session, dataset: Dataset, split: Split, numbers: Sequence[int]) -> list[ShownItem]:
-    found = items_by_number(session, dataset, split, numbers)
+def _shown(
+    session: Session, dataset: Dataset, split: Split, numbers: Sequence[int], shown: bool
+) -> list[ShownItem]:
+    found = items_by_number(session, dataset, split, numbers, shown=shown)
     return [ShownItem(item, PART_NAMES[split.parts[item.number]]) for item in found.values()]
-
-
-def stored_file(session: Session, actor: Actor, dataset_id: int) -> tuple[Path, str]:
-    """(where the uploaded bytes lie, a safe name for the download); raises NotFound when they were not kept."""
-    dataset: Dataset = find(session, actor, Dataset, dataset_id)
-    path = dataset_file(dataset_id)
-    if not path.is_file():
-        raise NotFound(
-            f"The file of dataset {dataset_id} was not kept: it is {dataset.state}.", "Upload it again."
-        )
-    ending = ENDINGS.get(dataset.format, ".jsonl")
-    stem = re.sub(r"[^\w.-]+", "-", Path(dataset.file_name).stem).strip("-.")[:80]
-    return path, f"{stem or f'dataset-{dataset_id}'}{ending}"

@@ -10,7 +10,8 @@ from app.datasets import page as drawing
 from app.datasets.columns import FIELDS
 from app.datasets.forms import SplitForm, read_split_form, split_request
 from app.datasets.from_hub import add_from_hub
-from app.datasets.queries import dataset_view, items_page, list_samples, stored_file
+from app.datasets.original import stored_file
+from app.datasets.queries import dataset_view, items_page, list_samples
 from app.datasets.service import add_sample, correct_task, make_split, map_dataset, upload_dataset
 from app.datasets.split_file import split_rows
 from app.errors import Invalid, TunebookError
@@ -180,7 +181,7 @@ def items(
 ) -> HTMLResponse:
     """All items in reading layout, or those of one part."""
     view = dataset_view(session, actor, dataset_id)
-    found = items_page(session, actor, dataset_id, split=split, part=part, after=after)
+    found = items_page(session, actor, dataset_id, split=split, part=part, after=after, shown=True)
     return page(
         request,
         "datasets/items.html",

@@ -11,6 +11,7 @@ from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
 from app.datasets.columns import FIELDS, OPTIONAL, UNMAPPED
+from app.datasets.lost import put_back
 from app.datasets.make_split import SplitRequest, default_name, draw_split
 from app.datasets.samples import SAMPLES
 from app.datasets.task import MOST_LABELS, TASKS, is_number, order_labels
@@ -38,12 +39,16 @@ def upload_dataset(
     task: str = "",
     origin: str = "",
 ) -> Dataset:
-    """Takes a file that lies complete at `path` (it is moved) and queues its check.
+    """Takes a file that lies complete at `path` (it is moved) and queues its check. Where the project has a dataset of
+    the same bytes whose own file is lost, they are put back in its place, and it is what is given.
 
     `mapping` names the columns of a CSV or Parquet file by field (prompt, answer, rejected, system, split); `task` is
     one of TASKS or "" to detect it. Raises Invalid for a bad mapping or task.
     """
     require_member(actor, "upload datasets")
+    mended = put_back(session, actor, path, sha256)
+    if mended:
+        return mended
     dataset = Dataset(
         project_id=actor.project_id,
         maker_id=actor.member_id,

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 from sqlmodel import Session
 
-from app.datasets.stored import part_items
+from app.datasets.lost import refuse_lost
+from app.datasets.stored import open_rows, part_items
 from app.db import session_scope
 from app.errors import Invalid
 from app.lab.actor import Actor, find
@@ -18,12 +19,14 @@ PARTS = {"train": "TRAIN", "validation": "VALIDATION", "test": "TEST"}
 
 def split_rows(session: Session, actor: Actor, dataset_id: int, split_id: int) -> tuple[str, Iterator[bytes]]:
     """(a name for the file, its lines). Items outside every part are left out. Raises NotFound, or Invalid for a
-    dataset that is not ready and for another dataset's split."""
+    dataset that is not ready and for another dataset's split, FileLost before the first line."""
     dataset, split = find(session, actor, Dataset, dataset_id), find(session, actor, Split, split_id)
     if dataset.state != DatasetState.READY:
         raise Invalid(f"The dataset is {dataset.state}, not ready.", "Wait for its check to end.")
     if split.dataset_id != dataset.id:
         raise Invalid("This split belongs to another dataset.", "Choose one of this dataset's splits.")
+    with open_rows(dataset):
+        refuse_lost(dataset)
     return f"dataset-{dataset_id}-split-{split_id}.jsonl", _lines(dataset, split)
 
 

@@ -2,24 +2,31 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from sqlmodel import Session, col, select
 
+from app.datasets.flaws import Flaw
+from app.datasets.index import content_key
 from app.datasets.items import PART_NAMES, Message, answer_text, as_dicts, input_text
+from app.datasets.lost import MEND, FileLost, lost, refuse_lost, trouble
 from app.datasets.rows import FORMATS, Tools, settle, settle_rejected
-from app.errors import Unavailable
+from app.errors import TunebookError, Unavailable
 from app.storage import dataset_file, dataset_rows
 from app.tables import Dataset, Item, Split
 from app.tables.item import item_id
 
 # Items asked of the database at once: SQLite takes at most 32,766 parameters.
 BATCH = 500
+# Where an item lies, what it is known by, and its answer where it is short.
+PLACE: Any = (
+    Item.number, Item.line, Item.offset, Item.length, Item.content_key, Item.occurrence, Item.label,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,55 +58,105 @@ def rows_file(dataset: Dataset) -> Path:
 
 
 class RowReader:
-    """Reads single rows of an open dataset file by their place."""
+    """Reads single rows of an open dataset file by their place. With `shown`, the error for a file that is lost, rows
+    that cannot be read are a note for people; else they raise it."""
 
-    def __init__(self, descriptor: int, row_format: str) -> None:
-        self.descriptor, self.kind = descriptor, FORMATS[row_format]
+    def __init__(self, dataset: Dataset, descriptor: int, error: TunebookError | None, shown: bool) -> None:
+        self.dataset, self.descriptor, self.error, self.shown = dataset, descriptor, error, shown
+        self.kind = FORMATS[dataset.row_format]
         self.decoder = msgspec.json.Decoder(self.kind.row)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes of the file as they are; fewer at its end."""
+        """Bytes of the file as they are; fewer at its end. Raises the error of a file that is not there."""
+        if self.error:
+            raise self.error
         return os.pread(self.descriptor, length, offset)
 
-    def chat(self, offset: int, length: int) -> tuple[list[Message], Tools]:
+    def chat(
+        self, offset: int, length: int, key: int | None = None, label: str | None = None
+    ) -> tuple[list[Message], Tools]:
         """The row's chat, as it was when it was checked."""
-        return self.whole(offset, length)[:2]
+        return self.whole(offset, length, key, label)[:2]
 
-    def whole(self, offset: int, length: int) -> tuple[list[Message], Tools, Message | None]:
-        """The row's chat, its tools and its rejected answer, as they were when it was checked."""
-        row = self.decoder.decode(os.pread(self.descriptor, length, offset))
-        chat, rejected = self.kind.chats([row])[0], self.kind.rejected([row])[0]
-        settle(chat, self.kind.names)
-        if rejected:
-            settle_rejected(rejected, self.kind.names)
+    def whole(
+        self, offset: int, length: int, key: int | None = None, label: str | None = None
+    ) -> tuple[list[Message], Tools, Message | None]:
+        """The row's chat, its tools and its rejected answer, as they were when it was checked: `key` is the prompt's
+        in the index. `label`, the answer where the index has it, stands in a note in place of a lost row."""
+        try:
+            return self._whole(offset, length, key, label)
+        except TunebookError as error:
+            if not self.shown:
+                raise
+            note = lost_note(self.dataset, error)
+            return [Message("user", note), Message("assistant", note if label is None else label)], None, None
+
+    def _whole(
+        self, offset: int, length: int, key: int | None, label: str | None
+    ) -> tuple[list[Message], Tools, Message | None]:
+        raw = self.read(offset, length)
+        try:
+            row = self.decoder.decode(raw)
+            chat, rejected = self.kind.chats([row])[0], self.kind.rejected([row])[0]
+            settle(chat, self.kind.names)
+            if rejected:
+                settle_rejected(rejected, self.kind.names)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Flaw):
+            raise self._changed(offset + len(raw)) from None
+        same = key is None or content_key(chat, row.tools) == key
+        if not same or (label is not None and answer_text(chat[-1]) != label):
+            # Certain only when all bytes say so; of a table's JSON Lines form no hash is kept.
+            refuse_lost(self.dataset)
         return chat, row.tools, rejected
+
+    def _changed(self, end: int) -> FileLost:
+        return lost(
+            self.dataset, trouble(self.dataset) or f"holds other bytes than were checked, before byte {end:,}"
+        )
 
     def keys(self, offset: int, length: int) -> dict[str, Any]:
         """The row's keys that are no part of its chat."""
-        row = msgspec.json.decode(os.pread(self.descriptor, length, offset))
+        try:
+            row = msgspec.json.decode(self.read(offset, length))
+        except msgspec.MsgspecError:
+            raise self._changed(offset + length) from None
         return {key: value for key, value in row.items() if key not in self.kind.read}
 
 
+def lost_note(dataset: Dataset, error: TunebookError) -> str:
+    """What people read in place of a text that is lost, or that cannot be had now."""
+    if not isinstance(error, FileLost):
+        return f"[{error.message} {error.hint}]"
+    return f"[The file of this dataset is missing or damaged. {MEND} (SHA-256 {dataset.sha256}).]"
+
+
 @contextmanager
-def open_rows(dataset: Dataset) -> Iterator[RowReader]:
-    """Opens the dataset's rows; raises Unavailable when the file is gone from the data folder."""
+def open_rows(dataset: Dataset, shown: bool = False) -> Iterator[RowReader]:
+    """Opens the dataset's rows. Raises FileLost when the file is gone or has another size, Unavailable when the bucket
+    does not give it; `shown`: for people, who read a note in place of texts that are lost."""
+    file, error = None, cast("TunebookError | None", None)
     try:
         file = rows_file(dataset).open("rb")
+        if how := trouble(dataset):
+            error = lost(dataset, how)
     except FileNotFoundError:
-        raise Unavailable(
-            f"The file of dataset {dataset.id} is missing from the data folder.",
-            "Restore the data folder from a backup, or upload the dataset again.",
-        ) from None
-    with file:
-        yield RowReader(file.fileno(), dataset.row_format)
+        error = lost(dataset, trouble(dataset) or "is missing")
+    except OSError as failed:
+        error = lost(dataset, f"cannot be read: {failed.strerror}")
+    except Unavailable as failed:
+        error = failed
+    with file or nullcontext():
+        if error and not shown:
+            raise error
+        yield RowReader(dataset, file.fileno() if file else -1, error, shown)
 
 
 def items_by_number(
-    session: Session, dataset: Dataset, split: Split | None, numbers: Iterable[int]
+    session: Session, dataset: Dataset, split: Split | None, numbers: Iterable[int], shown: bool = False
 ) -> dict[int, StoredItem]:
-    """The items with these numbers, in their order; numbers that are not there are left out."""
+    """The items with these numbers, in their order; numbers that are not there are left out. `shown` as in open_rows."""
     wanted = list(numbers)
-    with open_rows(dataset) as rows:
+    with open_rows(dataset, shown) as rows:
         found = {
             item.number: item
             for start in range(0, len(wanted), BATCH)
@@ -112,14 +169,12 @@ def item_texts(
     session: Session, dataset: Dataset, split: Split | None, numbers: Sequence[int], rows: RowReader
 ) -> dict[int, tuple[str, int, str | None, str, str]]:
     """{number: (item id, line, group, input, expected answer)}; faster than whole items. At most BATCH numbers."""
-    query = select(Item.number, Item.line, Item.offset, Item.length, Item.content_key, Item.occurrence).where(
-        Item.dataset_id == dataset.id, col(Item.number).in_(numbers)
-    )
+    query = select(*PLACE).where(Item.dataset_id == dataset.id, col(Item.number).in_(numbers))
     # The driver's own rows: twice as fast as SQLAlchemy's, and all values are plain.
     cursor: Any = session.connection().execute(query).cursor
     found = {}
-    for number, line, offset, length, key, occurrence in cursor.fetchall():
-        chat, _ = rows.chat(offset, length)
+    for number, line, offset, length, key, occurrence, label in cursor.fetchall():
+        chat, _ = rows.chat(offset, length, key, label)
         texts = input_text(chat[:-1]), answer_text(chat[-1])
         found[number] = (item_id(key, occurrence), line, group_name(split, number), *texts)
     return found
@@ -141,12 +196,12 @@ def _read(
     session: Session, dataset: Dataset, split: Split | None, numbers: Sequence[int], rows: RowReader
 ) -> Iterator[StoredItem]:
     found = session.exec(
-        select(Item.number, Item.line, Item.offset, Item.length, Item.content_key, Item.occurrence)
+        select(*PLACE)
         .where(Item.dataset_id == dataset.id, col(Item.number).in_(numbers))
         .order_by(col(Item.number))
     )
-    for number, line, offset, length, key, occurrence in found:
-        chat, tools, rejected = rows.whole(offset, length)
+    for number, line, offset, length, key, occurrence, label in found:
+        chat, tools, rejected = rows.whole(offset, length, key, label)
         yield StoredItem(
             number=number,
             line=line,

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from sqlmodel import Session, col
 
+from app.datasets.lost import put_back
 from app.datasets.make_split import SplitRequest, default_name, draw_split
 from app.datasets.queries import find_split
 from app.datasets.service import upload_dataset
@@ -47,6 +48,7 @@ def make_dataset(
         with open_session() as session:
             # Two jobs with one file at once: the second waits here for the first.
             lock_money(session, actor.project_id)
+            put_back(session, actor, path, sha256)
             found = same_bytes(session, actor, sha256)
             if found is None:
                 name = training.name if validation is None else f"{training.name}, {validation.name}"

@@ -60,7 +60,7 @@ def mark_lines(
 
 def _lines(session: Session, judging: Judging, numbers: list[int]) -> Iterator[MarkLine]:
     run = session.get_one(Run, judging.run_id)
-    items = items_by_number(session, session.get_one(Dataset, run.dataset_id), None, numbers)
+    items = items_by_number(session, session.get_one(Dataset, run.dataset_id), None, numbers, shown=True)
     own = answers(session, judging.evaluation_id, numbers)
     others = answers(session, judging.other_evaluation_id, numbers) if judging.other_evaluation_id else None
     marks: dict[int, list[JudgeMark]] = {}

@@ -69,7 +69,7 @@ def prediction_rows(
     """Rows in the order of the items, starting behind item number `after`, read in batches."""
     left = limit if limit is not None else 2**62
     folds, part = fold_numbers(session, scored.run), scored.evaluation.part
-    with open_rows(scored.dataset) as reader:
+    with open_rows(scored.dataset, shown=True) as reader:
         while left > 0:
             batch = _answers(session, scored, after, min(left, BATCH), wrong_only)
             numbers = [number for number, *_ in batch]

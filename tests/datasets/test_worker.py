@@ -101,7 +101,7 @@ def test_a_stored_file_that_is_gone_is_said(
     dataset_id = upload(session, actor, "a.jsonl", jsonl(*colours(9)))
     (home / "datasets" / str(dataset_id)).unlink()
     answer = client.get(f"/api/v1/datasets/{dataset_id}/items")
-    assert answer.status_code == 503
+    assert answer.status_code == 409
     assert "missing" in answer.json()["detail"]
 
 
