@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from app.child_environment import without_secrets
 from app.forked import Forked, can_fork, enter, fork
 from app.log import log
 from app.tether import TETHER
@@ -36,7 +37,8 @@ class EndedEarly(Exception):
 @dataclass
 class Child:
     """A process to keep running; `descriptors` are inherited by it. `entry` is the function that does what `command`
-    does, as "module:function", with `arguments`. With `wanted` it runs only while there was need in the last minute."""
+    does, as "module:function", with `arguments`. With `wanted` it runs only while there was need in the last minute.
+    Without `secrets` it gets none of our environment; a fork would have the memory and /proc's copy of it, so it is none."""
 
     name: str
     command: list[str]
@@ -45,6 +47,7 @@ class Child:
     entry: str = ""
     arguments: tuple[str, ...] = ()
     wanted: Callable[[], bool] | None = None
+    secrets: bool = True
     last_wanted: float = 0.0
     process: "subprocess.Popen[bytes] | Forked | None" = None
     started: float = 0.0
@@ -68,13 +71,17 @@ def make_tether() -> Tether:
 def start(child: Child, tether: Tether) -> None:
     """Starts the child in a session of its own."""
     child.started = time.monotonic()
-    if child.entry and can_fork():
+    if child.entry and child.secrets and can_fork():
         kept = (tether.reader, *child.descriptors)
         child.process = fork(child.name, lambda: _enter(child, tether), kept)
         return
     child.process = subprocess.Popen(
         child.command,
-        env={**os.environ, **child.environment, TETHER: str(tether.reader)},
+        env={
+            **(os.environ if child.secrets else without_secrets(os.environ)),
+            **child.environment,
+            TETHER: str(tether.reader),
+        },
         pass_fds=(tether.reader, *child.descriptors),
         stdin=subprocess.DEVNULL,
         # Standard output is for people; what children have to say is in their log, on standard error.

@@ -169,9 +169,9 @@ def clock_command() -> list[str]:
 
 
 def inference_child() -> Child:
-    """The server of local models behind the API."""
+    """The server of local models behind the API: it runs chat templates that came with weights, and gets no secrets."""
     command = [sys.executable, "-m", "workers.inference"]
-    return Child("inference", command, server_environment(), entry="workers.inference.__main__:main")
+    return Child("inference", command, server_environment(), secrets=False)
 
 
 def sign_in_link() -> str:

@@ -27,7 +27,7 @@ ENTRIES += (
 )
 # fmt: off
 FOUNDATION = {
-    "assets", "cells", "clock", "config", "database_rows", "db", "errors", "file_queue", "forked", "format", "hub",
+    "assets", "cells", "child_environment", "clock", "config", "database_rows", "db", "errors", "file_queue", "forked", "format", "hub",
     "hyperparameters", "log", "migrate", "model_server", "outside", "patterns", "preferences", "queue", "registry", "render",
     "service_http", "service_json", "shapes", "socket_path", "statistics", "storage", "stored_files", "bucket", "subpath", "supervisor", "tether", "traces", "vault", "version", "waiting", "yaml_text",
 }

@@ -139,6 +139,11 @@ def test_forks_share_nothing_but_memory(shared: Stack) -> None:
     web = child(shared, "web")
     assert web
     assert port == {web.pid}
+    inference = child(shared, "inference")
+    assert inference
+    # It has the tether and its options, and none of the settings; nor would a fork show it: it is a fresh process.
+    assert [name for name in inference.environ() if name.startswith("TUNEBOOK_")] == ["TUNEBOOK_TETHER"]
+    assert "TUNEBOOK_DATA" in web.environ()
     for process in shared.children():
         assert "lock" not in {Path(file.path).name for file in process.open_files()}
         assert os.getpgid(process.pid) == process.pid

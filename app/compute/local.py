@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from app.child_environment import without_settings
 from app.config import settings
 from app.errors import Unavailable
 
@@ -22,8 +23,6 @@ from app.errors import Unavailable
 KEY = "LAUNCH_KEY"
 # And the name of the machine among several with workers; the same host may have several names, in containers.
 MACHINE = "WORKER_MACHINE"
-# What a training does not get of our environment.
-OURS_ALONE = ("TUNEBOOK_", "CELERY_", "AWS_", "PGPASS", "OTEL_")
 # Start times are counted from a boot time that moves a little when the clock is set.
 SAME_START_SECONDS = 2.0
 # A killed process that the kernel does not let go (a disk or a driver that hangs) is not waited for longer.
@@ -68,10 +67,8 @@ def submit(
 
 
 def _environment(folder: Path, deadline_seconds: float, launch_key: str) -> dict[str, str]:
-    """Ours without Tunebook's own settings and those of the bucket, the database and the collector of traces, which
-    hold passwords that training has no use for."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS_ALONE)}
-    return kept | {
+    """Ours without settings that hold passwords, which training has no use for."""
+    return without_settings(os.environ) | {
         "PYTHONPATH": str(folder / "code"),
         "PYTHONUNBUFFERED": "1",
         "OMP_WAIT_POLICY": "PASSIVE",

@@ -3,6 +3,7 @@ answer, error, file or child process."""
 
 import io
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -15,10 +16,13 @@ from fastapi.testclient import TestClient
 from sqlmodel import Session
 
 from app.compute.local import _environment
+from app.config import settings
 from app.lab.actor import Actor
 from app.lab.mail import send_mail
 from app.log import log, set_up_logging
 from tests.fresh import forget_settings
+from tests.source import ROOT
+from tests.stack import wait_for
 from tests.web.lab_rows import seed_project
 from tests.web.test_route_walk import CLOSED
 from workers.notifications import deliver
@@ -150,6 +154,22 @@ def test_a_process_that_trains_has_none_in_its_environment(home: Path, told) -> 
     assert not held
     assert environment["LAUNCH_KEY"] == "tb-canary"
     assert "PATH" in environment
+
+
+def test_the_server_of_local_models_started_by_hand_keeps_none(home: Path, told) -> None:
+    """It reads the settings, then goes on as a process without them, in /proc too."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "workers.inference"],
+        cwd=ROOT,
+        env={**os.environ, "WANDB_API_KEY": "canary-wandb-81fe", "CUDA_VISIBLE_DEVICES": ""},
+    ) as child:
+        there = psutil.Process(child.pid)
+        wait_for(lambda: "INFERENCE_SOCKET" in there.environ() and settings().inference_socket.exists(), 30)
+        own = there.environ()
+        child.kill()
+    assert not found(own)
+    assert not [name for name in own if name.startswith("TUNEBOOK_")]
+    assert {"PATH", "CUDA_VISIBLE_DEVICES"} <= set(own)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from app.child_environment import without_secrets
 from app.tether import TETHER, hold_tether
 from workers.inference.options import SOCKET, Options, read_options
 from workers.inference.server import Server
@@ -117,18 +118,18 @@ async def look(server: Server) -> bool:
 
 
 def restart(environment: dict[str, str]) -> None:
-    """Goes on as a fresh process under the same id: libraries give no memory back. Clients wait on the socket."""
-    os.environ.update(environment)
-    keep = {
-        int(os.environ[name]) for name in (LISTEN_FD, LOCK_FD, TETHER) if os.environ.get(name, "").isdigit()
-    }
+    """Goes on as a fresh process under the same id: libraries give no memory back. Clients wait on the socket.
+    Nothing in it is a secret: what /proc shows of a process is what it was started with."""
+    own = {name: os.environ[name] for name in (TETHER,) if name in os.environ}
+    kept = without_secrets(os.environ) | own | environment
+    keep = {int(kept[name]) for name in (LISTEN_FD, LOCK_FD, TETHER) if kept.get(name, "").isdigit()}
     for name in os.listdir("/proc/self/fd" if Path("/proc/self/fd").exists() else "/dev/fd"):
         descriptor = int(name)
         if descriptor in keep:
             os.set_inheritable(descriptor, True)
         elif descriptor > 2:
             close(descriptor)
-    os.execv(sys.executable, [sys.executable, "-m", "workers.inference"])
+    os.execve(sys.executable, [sys.executable, "-m", "workers.inference"], kept)
 
 
 def close(descriptor: int) -> None:
