@@ -86,6 +86,15 @@ def test_from_upload_to_comparison(tab: Page, stack: Stack):
     expect(tab.get_by_text("1 changed")).to_be_visible()
     tab.get_by_role("button", name="Launch 4 runs").click()
 
+    # While nobody sees the tab nothing in it asks again.
+    tab.locator("#leaderboard").wait_for()
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.evaluate("Object.defineProperty(document, 'hidden', {get: () => true, configurable: true})")
+    asked.clear()
+    tab.wait_for_timeout(2500)
+    assert asked == []
+    tab.evaluate("delete document.hidden")
     # The leaderboard brings itself up to date: nothing here reloads the page.
     tab.evaluate("window.same = true")
     expect(tab.locator("#leaderboard [data-state=done]")).to_have_count(4, timeout=3 * A_WHILE)
