@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from sqlmodel import Session, col, select
@@ -30,9 +32,9 @@ SMALL = 2_000
 SUBSETS = ("all", "unseen")
 # Goes up when tests are made otherwise: stored ones are then made anew.
 METHODS = 2
-# The tests of small sets that were computed last, by key; a computation each, since scorings never change.
+# The tests of small sets that were computed last, by database and key; a computation each, since scorings never change.
 MOST_KEPT = 64
-_newest: dict[tuple[str, str, str], tuple[PairedTest, ...]] = {}
+_newest: WeakKeyDictionary[Any, dict[tuple[str, str, str], tuple[PairedTest, ...]]] = WeakKeyDictionary()
 _keeping = threading.Lock()
 Save = Callable[[], AbstractContextManager[Session]]
 
@@ -153,13 +155,15 @@ def _stored(session: Session, a: str, b: str, subset: str) -> PairTest | None:
 
 
 def _small(session: Session, a: str, b: str, subset: str) -> tuple[PairedTest, ...]:
-    found = _newest.get((a, b, subset))
+    with _keeping:
+        kept = _newest.setdefault(session.get_bind(), {})
+    found = kept.get((a, b, subset))
     if found is None:
         found = tuple(_compute(session, a, b, subset))
         with _keeping:
-            if len(_newest) >= MOST_KEPT:
-                del _newest[next(iter(_newest))]
-            _newest[a, b, subset] = found
+            if len(kept) >= MOST_KEPT:
+                del kept[next(iter(kept))]
+            kept[a, b, subset] = found
     return found
 
 
