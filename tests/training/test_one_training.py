@@ -39,10 +39,8 @@ def losses(folder: Path) -> list[float]:
     return [row["loss"] for row in rows if "loss" in row]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["trl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("axolotl", "llamafactory", "ludwig"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["trl", "axolotl", "llamafactory", "ludwig"])
 def test_a_toolkit_trains_as_the_built_in_trainer_does(tmp_path: Path, name: str):
     base = make_base(tmp_path / "small-llama")
     values = values_of("hf/acme/small", **ASKED)
