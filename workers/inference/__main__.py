@@ -23,6 +23,8 @@ LOOK_SECONDS = 1.0
 # A pass of the device's thread, and one that loads a model, that takes longer hangs.
 STUCK_SECONDS, STUCK_LOADING_SECONDS = 180.0, 1800.0
 BACKLOG = 1024
+# So many looks nobody must be about to ask before the process replaces itself, and so long it waits for that.
+LAST_LOOKS, LAST_SECONDS = 3, 5.0
 
 
 def main() -> int:
@@ -92,6 +94,9 @@ async def serve(options: Options, listening: socket.socket) -> dict[str, str] | 
                 async with asyncio.timeout(LOOK_SECONDS):
                     await stop.wait()
             if await look(server):
+                # From here on clients wait on the socket for the next self.
+                accepting.close()
+                await answer_the_last(server)
                 return server.holders.variable()
         return None
     finally:
@@ -99,6 +104,16 @@ async def serve(options: Options, listening: socket.socket) -> dict[str, str] | 
         for task in server.connections:
             task.cancel()
         await asyncio.gather(*server.connections, return_exceptions=True)
+
+
+async def answer_the_last(server: Server) -> None:
+    """Waits for those who were let in a moment before the end: their question may still be on its way. One who never
+    asks is not waited for."""
+    give_up = time.monotonic() + LAST_SECONDS
+    quiet = 0
+    while quiet < LAST_LOOKS and (server.requests or time.monotonic() < give_up):
+        await asyncio.sleep(0.02)
+        quiet = 0 if server.requests or server.newcomers else quiet + 1
 
 
 async def look(server: Server) -> bool:

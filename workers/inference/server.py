@@ -28,7 +28,7 @@ TRAINING = "A training holds the device."
 
 
 class Server:
-    """What a process serves. `requests` are under way, `left` is when the last one ended (monotonic)."""
+    """What a process serves. `requests` are under way, `newcomers` have not asked yet, `left` is when the last one ended (monotonic)."""
 
     def __init__(self, options: Options, loop: asyncio.AbstractEventLoop) -> None:
         self.options = options
@@ -36,6 +36,7 @@ class Server:
         self.holders = Holders()
         self.handover = Handover(options.servers)
         self.requests = 0
+        self.newcomers = 0
         self.left = time.monotonic()
         self.tickets: set[Ticket] = set()
         self.connections: set[asyncio.Task[None]] = set()
@@ -59,9 +60,14 @@ class Server:
         assert task
         self.connections.add(task)
         wire = Wire(reader, writer)
+        self.newcomers += 1
         try:
-            while await self._serve(wire):
-                pass
+            try:
+                goes_on = await self._serve(wire)
+            finally:
+                self.newcomers -= 1
+            while goes_on:
+                goes_on = await self._serve(wire)
         except (ConnectionError, asyncio.CancelledError):
             # The client is gone, or the process ends: asyncio would write a cancelled connection into the log.
             return
