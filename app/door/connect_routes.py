@@ -11,6 +11,7 @@ from app.errors import Invalid
 from app.lab.actor import Actor
 from app.tables import Project
 from app.web.forms import Posted, text
+from app.web.own_address import own_address
 from app.web.pages import page, see
 from app.web.session import Acting, Database
 
@@ -28,7 +29,7 @@ def connect_page(request: Request, session: Database, actor: Acting) -> HTMLResp
         request,
         "door/connect.html",
         "Connect a script",
-        address=f"{str(request.base_url).rstrip('/')}/v1",
+        address=f"{own_address(request)}/v1",
         models=models[:SHOWN],
         more=len(models) - SHOWN,
         usage=door_usage(session, actor),

@@ -24,6 +24,7 @@ from app.door.try_answer import Claimed, ask, claim
 from app.errors import Invalid
 from app.lab.actor import Actor
 from app.web.forms import Posted, text, texts, whole
+from app.web.own_address import own_address
 from app.web.pages import fragment, page, see
 from app.web.session import Acting, Database
 
@@ -97,7 +98,7 @@ def _read(form: Posted) -> QuestionForm:
 def question_page(request: Request, public_id: str, session: Database, actor: Acting) -> HTMLResponse:
     """A question with its answers; those that are missing are asked for by the page."""
     view = question_view(session, actor, public_id)
-    link = f"{str(request.base_url).rstrip('/')}/door/try/{public_id}"
+    link = f"{own_address(request)}/door/try/{public_id}"
     return page(request, "door/question.html", "Question", view=view, link=link)
 
 

@@ -6,7 +6,6 @@ from typing import BinaryIO
 
 from sqlmodel import Session, col, select
 
-from app.config import settings
 from app.datasets.stored import part_items
 from app.errors import Conflict, NotFound
 from app.harnesses import Harness, Question, TaskSet, harnesses
@@ -34,9 +33,11 @@ def find_harness(name: str) -> Harness:
     return found
 
 
-def write_task(session: Session, actor: Actor, experiment_id: int, harness: Harness, file: BinaryIO) -> None:
-    """Writes the task as a zip. Raises Conflict where the harness cannot hold these items."""
-    tasks = task_set(session, actor, experiment_id)
+def write_task(
+    session: Session, actor: Actor, experiment_id: int, harness: Harness, address: str, file: BinaryIO
+) -> None:
+    """Writes the task as a zip; `address` is where Tunebook is reached. Raises Conflict where the harness cannot hold these items."""
+    tasks = task_set(session, actor, experiment_id, address)
     problem = harness.problem(tasks)
     if problem:
         raise Conflict(f"{harness.label} cannot take this experiment: {problem}.", "Choose another harness.")
@@ -53,7 +54,7 @@ def write_task(session: Session, actor: Actor, experiment_id: int, harness: Harn
             archive.writestr(f"{folder}/{name}", text)
 
 
-def task_set(session: Session, actor: Actor, experiment_id: int) -> TaskSet:
+def task_set(session: Session, actor: Actor, experiment_id: int, address: str) -> TaskSet:
     """The experiment's test items, and those of its runs that answer at the door."""
     experiment: Experiment = find(session, actor, Experiment, experiment_id)
     dataset = session.get_one(Dataset, experiment.dataset_id)
@@ -71,11 +72,6 @@ def task_set(session: Session, actor: Actor, experiment_id: int) -> TaskSet:
             for item in part_items(session, dataset, split, "test")
         ],
         models=[f"run-{run.id}" for run in done if not run.model.startswith("imported/")],
-        address=f"{door_address()}/v1",
+        address=f"{address}/v1",
         max_tokens=max_new_tokens(dataset),
     )
-
-
-def door_address() -> str:
-    """Where programs of the lab reach Tunebook, without a slash at the end."""
-    return settings().public_url or f"http://127.0.0.1:{settings().port}"

@@ -69,7 +69,8 @@ def test_each_harness_writes_all_test_items(client: TestClient, experiment_id: i
             files = {path.partition("/")[2]: archive.read(path).decode() for path in archive.namelist()}
         items = next(text for path, text in files.items() if path.endswith(".jsonl"))
         assert len(items.splitlines()) == 4
-        assert "http://127.0.0.1:8000/v1" in files["README.md"] or "/v1" in files["promptfooconfig.yaml"]
+        asked = f"{str(client.base_url).rstrip('/')}/v1"
+        assert any(asked in text for text in files.values())
         assert "run-1" in files["README.md"] + files.get("promptfooconfig.yaml", "")
     assert client.get(f"/experiments/{experiment_id}/tasks/nothing.zip").status_code == 404
 
