@@ -14,7 +14,7 @@ from app.datasets.stored import StoredItem, items_by_number
 from app.db import clean
 from app.door.ids import find_public, new_id
 from app.door.target import Target
-from app.door.targets import list_targets
+from app.door.targets import RUN, list_targets
 from app.errors import Conflict, Invalid, NotFound
 from app.lab.actor import Actor, find, owned, require_member
 from app.tables import AskedQuestion, Dataset, DatasetState, Experiment, Run, Split
@@ -104,7 +104,7 @@ def _offered(session: Session, actor: Actor, wanted: Sequence[str]) -> tuple[lis
     known = {each.asked for each in targets}
     runs = [each for each in targets if each.run_id]
     others = [each for each in targets if not each.run_id]
-    names = _run_names(session, [*_some(runs, wanted)])
+    names = _run_names(session, actor, [each.run_id or 0 for each in _some(runs, wanted)])
     strangers = [Offered(name, name) for name in wanted if name not in known]
     return (
         [Offered(each.asked, *names.get(each.run_id or 0, (each.asked, ""))) for each in _some(runs, wanted)],
@@ -117,13 +117,12 @@ def _some(targets: list[Target], wanted: Sequence[str]) -> list[Target]:
     return first + [each for each in targets[:MOST_OFFERED] if each.asked not in wanted]
 
 
-def _run_names(session: Session, targets: Sequence[Target]) -> dict[int, tuple[str, str]]:
+def _run_names(session: Session, actor: Actor, run_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
     """{run: (model, experiment)} as people read them."""
-    ids = [each.run_id for each in targets]
     rows = session.exec(
         select(Run.id, Run.model, Run.seed, Experiment.name)
         .join(Experiment, col(Experiment.id) == Run.experiment_id)
-        .where(col(Run.id).in_(ids))
+        .where(Run.project_id == actor.project_id, col(Run.id).in_(run_ids))
     )
     return {
         key or 0: (f"{model_label(model)}{'' if seed is None else f', seed {seed}'}", experiment)
@@ -226,14 +225,13 @@ def question_view(session: Session, actor: Actor, public_id: str) -> QuestionVie
     if row.dataset_id is not None and row.item_number is not None:
         item = picked_item(session, actor, row.dataset_id, row.item_number)
         dataset = (row.dataset_id, session.get_one(Dataset, row.dataset_id).name)
-    targets = {each.asked: each for each in list_targets(session, actor)}
-    asked = [targets[each["model"]] for each in row.answers if each["model"] in targets]
-    runs = _run_names(session, [each for each in asked if each.run_id])
+    runs = {each["model"]: int(found[1]) for each in row.answers if (found := RUN.fullmatch(each["model"]))}
+    labels = _run_names(session, actor, list(runs.values()))
     return QuestionView(
         public_id=row.public_id,
         messages=row.messages,
         answers=row.answers,
-        names={each.asked: runs[each.run_id][0] for each in asked if each.run_id in runs},
+        names={name: labels[run_id][0] for name, run_id in runs.items() if run_id in labels},
         temperature=float(row.decoding.get("temperature") or 0),
         expected=item.answer if item else "",
         item_id=item.item_id if item else "",

@@ -19,8 +19,8 @@ from app.tables import Endpoint, ModelAlias
 from app.vault import unseal
 
 LONGEST_NAME = 300
-# "run-12", and what a tuning job answers as its model: "ft:starter/tiny:lab::run-12".
-RUN = re.compile(r"(?:.*::)?run-(\d{1,15})", re.DOTALL)
+# "run-12", and what a tuning job answers as its model: "ft:starter/tiny:lab::run-12". Nine digits fit every database.
+RUN = re.compile(r"(?:.*::)?run-(\d{1,9})", re.DOTALL)
 LISTED = "GET /v1/models lists what answers."
 
 

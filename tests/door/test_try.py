@@ -135,3 +135,15 @@ def test_the_pages_of_the_door_teach_and_map_old_names(
     assert client.get("/door").text.count(f'class="mono">{name}<') == 1
     client.post("/door/names/1/remove")
     assert "tuned anew" not in client.get("/door/names").text
+
+
+def test_a_run_of_a_number_beyond_every_database_is_no_model(
+    client: TestClient, inference: Inference
+) -> None:
+    """On its card, also where the database itself would refuse the number."""
+    asked = client.post(
+        "/door/try", data={"models": "run-99999999999", "text": "Is it?"}, follow_redirects=False
+    )
+    address = asked.headers["location"]
+    client.post(f"{address}/answers/0")
+    assert "No model answers to" in client.get(address).text
